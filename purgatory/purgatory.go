@@ -7,6 +7,7 @@ package purgatory
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gokafka/internal/clock"
@@ -71,6 +72,8 @@ type Purgatory[K comparable] struct {
 	mu     sync.Mutex
 	closed bool
 	ops    map[K][]*Op
+	// filed is len(ops), read without mu so that Check costs nothing while nobody waits.
+	filed atomic.Int64
 	// purgeAt is the length at which a list is next purged of done operations: twice what the last purge left.
 	purgeAt map[K]int
 }
@@ -99,6 +102,7 @@ func (p *Purgatory[K]) Add(op *Op, timeout time.Duration, keys ...K) bool {
 	for _, k := range keys {
 		p.file(k, op)
 	}
+	p.filed.Store(int64(len(p.ops)))
 	p.mu.Unlock()
 	if op.attempt() {
 		p.forget(op, keys)
@@ -157,6 +161,7 @@ func (p *Purgatory[K]) store(k K, list []*Op) {
 	if len(list) == 0 {
 		delete(p.ops, k)
 		delete(p.purgeAt, k)
+		p.filed.Store(int64(len(p.ops)))
 		return
 	}
 	p.ops[k] = list
@@ -164,6 +169,9 @@ func (p *Purgatory[K]) store(k K, list []*Op) {
 
 // Check tries the operations that watch k and returns how many it completed. Call it with no lock held that a Try or Done takes.
 func (p *Purgatory[K]) Check(k K) int {
+	if p.filed.Load() == 0 {
+		return 0 // an operation filed from now on tries its condition after filing
+	}
 	p.mu.Lock()
 	list := append([]*Op(nil), p.ops[k]...)
 	p.mu.Unlock()
@@ -211,6 +219,7 @@ func (p *Purgatory[K]) Close() {
 	p.closed = true
 	all := p.ops
 	p.ops, p.purgeAt = map[K][]*Op{}, map[K]int{}
+	p.filed.Store(0)
 	p.mu.Unlock()
 	for _, list := range all {
 		for _, o := range list {

@@ -38,6 +38,9 @@ func (c *Clock) Mono() time.Duration { return time.Since(c.start) }
 // Move shifts the wall time by d, on top of earlier shifts. Timers are not affected.
 func (c *Clock) Move(d time.Duration) { c.offset.Add(int64(d)) }
 
+// Deadline is the instant d from now as connections want it (net.Conn.SetDeadline): on the machine's time, not moved by Move.
+func (c *Clock) Deadline(d time.Duration) time.Time { return time.Now().Add(d) }
+
 // Timer is a timer on monotonic time, with the semantics of time.Timer (Go 1.23: no stale value after Stop or Reset).
 type Timer = time.Timer
 
