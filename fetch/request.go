@@ -1,0 +1,233 @@
+package fetch
+
+import (
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"gokafka/metadata"
+	"gokafka/protocol"
+	"gokafka/replication"
+)
+
+// Session ids and epochs with a meaning (KIP-227).
+const (
+	NoSession    int32 = 0
+	EpochInitial int32 = 0  // open a session
+	EpochFinal   int32 = -1 // no session: close the named one
+)
+
+// Part is one partition of a request.
+type Part struct {
+	Topic            string           // empty when ID is not known here
+	ID               metadata.TopicID // zero before version 13
+	Partition        int32
+	CurrentEpoch     int32 // or replication.NoEpoch
+	FetchOffset      int64
+	LastFetchedEpoch int32 // or replication.NoEpoch
+	LogStartOffset   int64
+	MaxBytes         int32
+}
+
+// Key identifies a partition in a session: by id from version 13 on, by name before.
+type Key struct {
+	Topic     string
+	ID        metadata.TopicID
+	Partition int32
+}
+
+func (p *Part) key() Key {
+	if p.ID.IsZero() {
+		return Key{Topic: p.Topic, Partition: p.Partition}
+	}
+	return Key{ID: p.ID, Partition: p.Partition}
+}
+
+// Request is a Fetch request in the words of this package.
+type Request struct {
+	Version      int16
+	ReplicaID    int32 // a follower's broker id, or below 0
+	Isolation    replication.Isolation
+	MaxWait      time.Duration
+	MinBytes     int
+	MaxBytes     int
+	SessionID    int32
+	SessionEpoch int32
+	Parts        []Part
+	Forgotten    []Key
+	// Authorize says whether the requester may read the topic; nil error if so.
+	Authorize func(topic string) error
+	// BeforeWait is called once before the request waits.
+	BeforeWait func()
+	// Code turns an error into its code on the wire.
+	Code func(error) int16
+}
+
+func (q *Request) usesIDs() bool { return q.Version >= 13 }
+
+// dedupe keeps the last of parts with one key, in the place of the first (Apache keeps requested partitions in a map).
+func dedupe(parts []Part) []Part {
+	if len(parts) < 2 {
+		return parts
+	}
+	at := make(map[Key]int, len(parts))
+	out := parts[:0:0]
+	for i := range parts {
+		k := parts[i].key()
+		if j, ok := at[k]; ok {
+			out[j] = parts[i]
+			continue
+		}
+		at[k] = len(out)
+		out = append(out, parts[i])
+	}
+	return out
+}
+
+// entry is a partition being fetched: of a session, or of one request.
+type entry struct {
+	Part
+	key Key
+	sub *replication.Subscription // nil while the partition is not here, or nobody waits
+	// What the last answer said; a session tells only of changes.
+	highWatermark  int64
+	logStartOffset int64
+
+	active bool // in the session's list of partitions to look at
+	read   bool // result is of the current request
+	gone   bool // no longer of its session
+	result protocol.FetchResult
+	// waits says that the result alone is no reason to answer: nothing new, or an error found before the read.
+	erroneous bool
+	answerNow bool
+	more      bool // there is more to tell than the result could hold, or the same will have to be told again
+}
+
+func newEntry(p Part) *entry {
+	return &entry{Part: p, key: p.key(), highWatermark: -2, logStartOffset: -2}
+}
+
+func (e *entry) release() {
+	if e.result.Records != nil {
+		e.result.Records.Release()
+		e.result.Records = nil
+	}
+}
+
+func (e *entry) bytes() int {
+	if e.result.Records == nil {
+		return 0
+	}
+	return e.result.Records.Len()
+}
+
+func (e *entry) fail(q *Request, err error) {
+	e.result = protocol.NewFetchResult(e.Topic, e.ID, e.Partition)
+	e.result.ErrorCode = q.Code(err)
+	e.more = true
+}
+
+// budget is what a request may still read.
+type budget struct {
+	bytes    int
+	minBatch bool // nothing was read yet: the first batch comes whatever its size (KIP-74)
+}
+
+// readEntry reads one partition. Called with the entry owned by the caller.
+func (m *Manager) readEntry(q *Request, im *metadata.Image, e *entry, b *budget) {
+	e.release()
+	e.read, e.erroneous, e.answerNow, e.more = true, false, false, false
+	if e.Topic == "" && !e.ID.IsZero() {
+		if t := im.TopicByID(e.ID); t != nil {
+			e.Topic = t.Name
+		}
+	}
+	e.result = protocol.NewFetchResult(e.Topic, e.ID, e.Partition)
+	tp := metadata.TopicPartition{Topic: e.Topic, Partition: e.Partition}
+	if err := m.admit(q, im, tp); err != nil {
+		e.fail(q, err)
+		e.erroneous = true
+		return
+	}
+	p, err := m.replicas.Lookup(tp)
+	if err == nil && !e.ID.IsZero() {
+		err = p.CheckTopicID(e.ID)
+	}
+	if err != nil {
+		m.failRead(q, e, p, err)
+		return
+	}
+	if q.MaxBytes < 0 || e.MaxBytes < 0 {
+		m.failRead(q, e, p, kerr.UnknownServerError) // what an illegal size comes to in Apache
+		return
+	}
+	r, err := p.Read(&replication.ReadRequest{
+		ReplicaID: q.ReplicaID, CurrentEpoch: e.CurrentEpoch, FetchOffset: e.FetchOffset, LastFetchedEpoch: e.LastFetchedEpoch,
+		LogStartOffset: e.LogStartOffset, MaxBytes: min(int(e.MaxBytes), b.bytes), MinOneBatch: b.minBatch, Isolation: q.Isolation,
+		OnlyLeader: q.ReplicaID >= 0 || q.Version < 11,
+	})
+	if err != nil {
+		m.failRead(q, e, p, err)
+		return
+	}
+	m.took(q, e, &r, b)
+}
+
+// admit makes the checks that come before the read: a failed one does not end the wait of the other partitions.
+func (m *Manager) admit(q *Request, im *metadata.Image, tp metadata.TopicPartition) error {
+	switch {
+	case tp.Topic == "" && q.usesIDs():
+		return kerr.UnknownTopicID
+	case im.Partition(tp) == nil:
+		if err := q.Authorize(tp.Topic); err != nil {
+			return err
+		}
+		return kerr.UnknownTopicOrPartition
+	default:
+		return q.Authorize(tp.Topic)
+	}
+}
+
+// failRead answers a partition that could not be read. All of the request is answered at once then.
+func (m *Manager) failRead(q *Request, e *entry, p *replication.Partition, err error) {
+	e.fail(q, err)
+	e.answerNow = true
+	if code := e.result.ErrorCode; q.Version >= 16 && p != nil && (code == kerr.NotLeaderForPartition.Code || code == kerr.FencedLeaderEpoch.Code) {
+		e.result.Leader.LeaderID, e.result.Leader.LeaderEpoch = p.LeaderHint()
+	}
+	if kerr.ErrorForCode(e.result.ErrorCode) == kerr.UnknownServerError {
+		m.logger.Error("Error while reading", "topicPartition", metadata.TopicPartition{Topic: e.Topic, Partition: e.Partition}.String(), "error", err)
+	}
+}
+
+// took stores what was read.
+func (m *Manager) took(q *Request, e *entry, r *replication.ReadResult, b *budget) {
+	e.result.HighWatermark, e.result.LastStableOffset, e.result.LogStartOffset = r.HighWatermark, r.LastStableOffset, r.LogStartOffset
+	if r.Diverged {
+		e.result.Diverging = protocol.EpochEndOffset{Epoch: r.DivergingEpoch, EndOffset: r.DivergingOffset}
+		e.answerNow, e.more = true, true
+		return
+	}
+	visible := r.HighWatermark
+	switch q.Isolation {
+	case replication.ReadCommitted:
+		visible = r.LastStableOffset
+		e.result.Aborted = make([]protocol.AbortedTransaction, 0, len(r.Aborted))
+		for _, a := range r.Aborted {
+			e.result.Aborted = append(e.result.Aborted, protocol.AbortedTransaction{ProducerID: a.ProducerID, FirstOffset: a.FirstOffset})
+		}
+	case replication.ReadLogEnd:
+		visible = r.LogEndOffset
+	}
+	e.more = e.FetchOffset < visible
+	if r.Records == nil {
+		return
+	}
+	if r.Records.Len() == 0 {
+		r.Records.Release()
+		return
+	}
+	e.result.Records = r.Records
+	b.minBatch = false
+	b.bytes = max(0, b.bytes-r.Records.Len())
+}

@@ -1,0 +1,201 @@
+package handlers
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"gokafka/metadata"
+	"gokafka/protocol"
+	"gokafka/record"
+	"gokafka/replication"
+	"gokafka/security"
+	"gokafka/topics"
+)
+
+// adminClientID is the client id that may write to internal topics (Kafka 3.9 AdminUtils.ADMIN_CLIENT_ID).
+const adminClientID = "__admin_client"
+
+// produceScratch is the memory that a connection's Produce requests reuse.
+type produceScratch struct {
+	parts   []protocol.ProducePart
+	appends []replication.Append
+	resp    protocol.ProduceResponse
+}
+
+// Produce appends records, versions 3 to 11. v4 may answer KAFKA_STORAGE_ERROR, v5 adds the log start offset, v7 zstd (KIP-110),
+// v8 record errors (KIP-467), v9 is flexible, v10 hints at the leader (KIP-951), v11 may answer TRANSACTION_ABORTABLE (KIP-890).
+//
+// The append is done, in the order of the connection's requests, when Produce returns; with acks=all the answer may come
+// later. acks=0 is never answered: an error closes the connection, which is how the client learns of it.
+func (h *Handlers) Produce(ctx context.Context, r *Request) (Answer, error) {
+	s := &r.Conn.Scratch.produce
+	head, parts, err := protocol.ReadProduce(r.Version, r.Body, s.parts[:0])
+	s.parts = parts[:0]
+	if err != nil {
+		return Answer{}, err
+	}
+	appends := h.planProduce(ctx, r, head, parts, s.appends[:0])
+	defer func() {
+		if s.appends != nil { // not given away to a pending answer
+			clear(appends)
+		}
+	}()
+	s.appends = appends[:0]
+	h.Replicas.Append(head.Acks, appends)
+	if head.Acks == replication.AcksAll && !h.Replicas.Ready(appends) {
+		// The parts outlive the request's bytes and the connection's scratch: take them out of both.
+		own := slices.Clone(appends)
+		for i := range own {
+			own[i].Topic, own[i].Records = slices.Clone(own[i].Topic), nil
+		}
+		timeout := time.Duration(head.TimeoutMs) * time.Millisecond
+		start, version, listener, transport := r.Start, r.Version, r.Conn.Listener, r.Transport
+		finish := func() Answer {
+			resp := &protocol.ProduceResponse{Version: version}
+			failed := h.produceResults(resp, own, listener)
+			h.Observe(protocol.KeyProduce, h.Clock.Mono()-start, failed)
+			return Answer{Body: resp}
+		}
+		if h.Replicas.Replicated(own, timeout, func() { transport.Complete(finish()) }) {
+			return finish(), nil
+		}
+		return Answer{Pending: true}, nil
+	}
+	s.resp = protocol.ProduceResponse{Version: r.Version, Results: s.resp.Results[:0]}
+	failed := h.produceResults(&s.resp, appends, r.Conn.Listener)
+	if head.Acks == replication.AcksNone {
+		if failed {
+			h.Logger.Info("Closing connection due to an error during a produce request with acks=0", "clientId", r.ClientID)
+		}
+		return Answer{Close: failed}, nil
+	}
+	return Answer{Body: &s.resp}, nil
+}
+
+// planProduce turns the parts of a request into appends; those that are refused before the append carry their error.
+func (h *Handlers) planProduce(ctx context.Context, r *Request, head protocol.ProduceHead, parts []protocol.ProducePart, appends []replication.Append) []replication.Append {
+	transactional := false
+	for i := range parts {
+		if b, _, err := record.Next(parts[i].Records); err == nil && b.IsTransactional() {
+			transactional = true
+		}
+	}
+	var refused error
+	switch {
+	case transactional && (head.TransactionalID == nil || !h.may(ctx, r, security.Write, security.TransactionalID, string(head.TransactionalID))):
+		refused = kerr.TransactionalIDAuthorizationFailed
+	case transactional:
+		// No transaction can be ongoing while no transaction coordinator serves: the partition is not in one.
+		refused = kerr.InvalidTxnState
+		if r.Version >= 11 {
+			refused = kerr.TransactionAbortable
+		}
+	}
+	im := h.Metadata.Image()
+	for i := range parts {
+		p := &parts[i]
+		a := replication.Append{Topic: p.Topic, Partition: p.Partition, Records: p.Records, Version: r.Version}
+		if refused != nil {
+			a.Err = refused
+		} else {
+			a.Err = h.checkProduce(ctx, r, im, head.Acks, p)
+		}
+		if at := slices.IndexFunc(appends, func(b replication.Append) bool {
+			return b.Partition == a.Partition && string(b.Topic) == string(a.Topic)
+		}); at >= 0 && len(parts) > 1 {
+			appends[at] = a // Apache keeps the parts in a map: the last one of a partition counts
+			continue
+		}
+		appends = append(appends, a)
+	}
+	if len(parts) > 1 {
+		// The answer groups partitions by topic.
+		slices.SortStableFunc(appends, func(a, b replication.Append) int { return slices.Compare(a.Topic, b.Topic) })
+	}
+	return appends
+}
+
+// checkProduce makes the checks that precede the append.
+func (h *Handlers) checkProduce(ctx context.Context, r *Request, im *metadata.Image, acks int16, p *protocol.ProducePart) error {
+	topic := im.Topic(string(p.Topic))
+	name := ""
+	if topic != nil {
+		name = topic.Name // no allocation for a known topic
+	} else {
+		name = string(p.Topic)
+	}
+	switch {
+	case !h.may(ctx, r, security.Write, security.Topic, name):
+		return kerr.TopicAuthorizationFailed
+	case topic.Partition(p.Partition) == nil:
+		return kerr.UnknownTopicOrPartition
+	}
+	if err := checkRecords(r.Version, p.Records); err != nil {
+		return err
+	}
+	switch {
+	case acks != replication.AcksNone && acks != replication.AcksLeader && acks != replication.AcksAll:
+		return kerr.InvalidRequiredAcks
+	case topics.IsInternal(name) && r.ClientID != adminClientID:
+		return kerr.InvalidTopicException
+	}
+	return nil
+}
+
+// checkRecords is Kafka 3.9 ProduceRequest.validateRecords: exactly one batch, of magic 2; zstd from version 7 on.
+func checkRecords(version int16, records []byte) error {
+	b, rest, err := record.Next(records)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: %w", kerr.InvalidRecord, err)
+	case version < 7 && b.Codec() == record.Zstd:
+		return kerr.UnsupportedCompressionType
+	}
+	if _, _, err := record.Next(rest); err == nil {
+		return fmt.Errorf("%w: more than one batch", kerr.InvalidRecord)
+	}
+	return nil
+}
+
+// produceResults writes the outcome of appends into resp and says whether one of them failed.
+func (h *Handlers) produceResults(resp *protocol.ProduceResponse, appends []replication.Append, listener string) (failed bool) {
+	for i := range appends {
+		a := &appends[i]
+		res := protocol.ProduceResult{
+			Topic: a.Topic, Partition: a.Partition, ErrorCode: h.code(a.Err), BaseOffset: a.FirstOffset, LogAppendTime: a.LogAppendTime,
+			LogStartOffset: a.LogStartOffset, Leader: protocol.NoLeaderHint,
+		}
+		if a.Err != nil {
+			failed = true
+			res.ErrorMessage = a.ErrorMessage
+			for _, e := range a.RecordErrors {
+				res.RecordErrors = append(res.RecordErrors, protocol.RecordError{BatchIndex: e.BatchIndex, Message: e.Message})
+			}
+			if res.ErrorCode == kerr.NotLeaderForPartition.Code && resp.Version >= 10 {
+				tp := metadata.TopicPartition{Topic: string(a.Topic), Partition: a.Partition}
+				res.Leader, resp.NodeEndpoints = h.leaderHint(tp, a.Leader, a.LeaderEpoch, listener, resp.NodeEndpoints)
+			}
+		}
+		resp.Results = append(resp.Results, res)
+	}
+	return failed
+}
+
+// leaderHint names the current leader of a partition and adds its address to nodes (KIP-951). leader and epoch are what the partition itself knows, or -1.
+// Kafka 3.9 KafkaApis.getCurrentLeader.
+func (h *Handlers) leaderHint(tp metadata.TopicPartition, leader, epoch int32, listener string, nodes []protocol.NodeEndpoint) (protocol.LeaderHint, []protocol.NodeEndpoint) {
+	im := h.Metadata.Image()
+	if leader < 0 && epoch < 0 {
+		if p := im.Partition(tp); p != nil {
+			leader, epoch = p.Leader, p.LeaderEpoch
+		}
+	}
+	if e, ok := endpoint(im, leader, listener); ok && !slices.ContainsFunc(nodes, func(n protocol.NodeEndpoint) bool { return n.NodeID == leader }) {
+		nodes = append(nodes, protocol.NodeEndpoint{NodeID: leader, Host: e.Host, Port: e.Port, Rack: im.Broker(leader).Rack})
+	}
+	return protocol.LeaderHint{LeaderID: leader, LeaderEpoch: epoch}, nodes
+}

@@ -1,0 +1,105 @@
+package handlers
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"gokafka/config"
+	"gokafka/security"
+	"gokafka/topics"
+)
+
+// DescribeConfigs tells the configs of topics and of this broker, versions 0 to 4. v1 adds sources and synonyms (KIP-226), v3 types and documentation (KIP-569), v4 is flexible.
+//
+// A broker answers for itself alone, and for the cluster's dynamic defaults under an empty name.
+func (h *Handlers) DescribeConfigs(ctx context.Context, r *Request, q *kmsg.DescribeConfigsRequest) *kmsg.DescribeConfigsResponse {
+	resp := q.ResponseKind().(*kmsg.DescribeConfigsResponse)
+	resp.Resources = []kmsg.DescribeConfigsResponseResource{}
+	for i := range q.Resources {
+		res := &q.Resources[i]
+		out := kmsg.NewDescribeConfigsResponseResource()
+		out.ResourceType, out.ResourceName = res.ResourceType, res.ResourceName
+		out.Configs = []kmsg.DescribeConfigsResponseResourceConfig{}
+		entries, err := h.describeConfigs(ctx, r, res)
+		if err != nil {
+			out.ErrorCode, out.ErrorMessage = h.code(err), text(err)
+		}
+		for j := range entries {
+			if len(res.ConfigNames) == 0 || slices.Contains(res.ConfigNames, entries[j].Name) {
+				out.Configs = append(out.Configs, describedConfig(q, &entries[j]))
+			}
+		}
+		resp.Resources = append(resp.Resources, out)
+	}
+	return resp
+}
+
+// describeConfigs is Kafka 3.9 ConfigHelper.describeConfigs for one resource.
+func (h *Handlers) describeConfigs(ctx context.Context, r *Request, res *kmsg.DescribeConfigsRequestResource) ([]config.Entry, error) {
+	switch res.ResourceType {
+	case kmsg.ConfigResourceTypeTopic:
+		if !h.may(ctx, r, security.DescribeConfigs, security.Topic, res.ResourceName) {
+			return nil, &topics.Error{Code: kerr.TopicAuthorizationFailed, Message: "Topic authorization failed."}
+		}
+		if err := topics.ValidateName(res.ResourceName); err != nil {
+			return nil, err
+		}
+		if h.Metadata.Image().Topic(res.ResourceName) == nil {
+			return nil, kerr.UnknownTopicOrPartition
+		}
+		return h.Settings.Broker().DescribeTopic(h.Settings.TopicOverrides(res.ResourceName))
+	case kmsg.ConfigResourceTypeBroker:
+		if !h.mayCluster(ctx, r, security.DescribeConfigs) {
+			return nil, &topics.Error{Code: kerr.ClusterAuthorizationFailed, Message: "Cluster authorization failed."}
+		}
+		if res.ResourceName == "" {
+			return h.Settings.Broker().DescribeDefault(), nil
+		}
+		if err := h.ownBroker(res.ResourceName, " or empty string, but received "); err != nil {
+			return nil, err
+		}
+		return h.Settings.Broker().Describe(), nil
+	}
+	if !h.mayCluster(ctx, r, security.DescribeConfigs) {
+		return nil, &topics.Error{Code: kerr.ClusterAuthorizationFailed, Message: "Cluster authorization failed."}
+	}
+	return nil, invalidRequest("Unsupported resource type: %s", res.ResourceType)
+}
+
+// ownBroker checks that name is the id of this broker.
+func (h *Handlers) ownBroker(name, but string) error {
+	id, err := strconv.ParseInt(name, 10, 32)
+	if err != nil {
+		return invalidRequest("Broker id must be an integer, but it is: %s", name)
+	}
+	if int32(id) != h.BrokerID {
+		return invalidRequest("Unexpected broker id, expected %d%s%s", h.BrokerID, but, name)
+	}
+	return nil
+}
+
+func invalidRequest(format string, args ...any) error {
+	return &topics.Error{Code: kerr.InvalidRequest, Message: fmt.Sprintf(format, args...)}
+}
+
+func describedConfig(q *kmsg.DescribeConfigsRequest, e *config.Entry) kmsg.DescribeConfigsResponseResourceConfig {
+	out := kmsg.NewDescribeConfigsResponseResourceConfig()
+	out.Name, out.Value, out.ReadOnly, out.IsDefault = e.Name, e.Value, e.ReadOnly, e.IsDefault()
+	out.Source, out.IsSensitive, out.ConfigType = kmsg.ConfigSource(e.Source), e.Sensitive, kmsg.ConfigType(e.Type)
+	if q.IncludeDocumentation && e.Doc != "" {
+		out.Documentation = &e.Doc
+	}
+	if q.IncludeSynonyms {
+		for _, s := range e.Synonyms {
+			syn := kmsg.NewDescribeConfigsResponseResourceConfigConfigSynonym()
+			syn.Name, syn.Value, syn.Source = s.Name, s.Value, kmsg.ConfigSource(s.Source)
+			out.ConfigSynonyms = append(out.ConfigSynonyms, syn)
+		}
+	}
+	return out
+}
