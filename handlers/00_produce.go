@@ -95,7 +95,7 @@ func (h *Handlers) planProduce(ctx context.Context, r *Request, head protocol.Pr
 			refused = kerr.TransactionAbortable
 		}
 	}
-	im := h.Metadata.Image()
+	im := h.Cluster.Image()
 	for i := range parts {
 		p := &parts[i]
 		a := replication.Append{Topic: p.Topic, Partition: p.Partition, Records: p.Records, Version: r.Version}
@@ -188,7 +188,7 @@ func (h *Handlers) produceResults(resp *protocol.ProduceResponse, appends []repl
 // leaderHint names the current leader of a partition and adds its address to nodes (KIP-951). leader and epoch are what the partition itself knows, or -1.
 // Kafka 3.9 KafkaApis.getCurrentLeader.
 func (h *Handlers) leaderHint(tp metadata.TopicPartition, leader, epoch int32, listener string, nodes []protocol.NodeEndpoint) (protocol.LeaderHint, []protocol.NodeEndpoint) {
-	im := h.Metadata.Image()
+	im := h.Cluster.Image()
 	if leader < 0 && epoch < 0 {
 		if p := im.Partition(tp); p != nil {
 			leader, epoch = p.Leader, p.LeaderEpoch

@@ -66,7 +66,7 @@ func (h *Handlers) fetchRequest(ctx context.Context, r *Request, q *kmsg.FetchRe
 	if r.Version >= 7 {
 		f.SessionID, f.SessionEpoch = q.SessionID, q.SessionEpoch
 	}
-	im := h.Metadata.Image()
+	im := h.Cluster.Image()
 	name := func(topic string, id metadata.TopicID) string {
 		if r.Version < 13 {
 			return topic
@@ -109,7 +109,7 @@ func (h *Handlers) fetchRequest(ctx context.Context, r *Request, q *kmsg.FetchRe
 
 // finishFetch adapts an answer to its version: codes and codecs that the client does not know, and addresses of the leaders it is pointed to.
 func (h *Handlers) finishFetch(r *Request, resp *protocol.FetchResponse) {
-	im := h.Metadata.Image()
+	im := h.Cluster.Image()
 	for i := range resp.Results {
 		p := &resp.Results[i]
 		switch {

@@ -23,7 +23,7 @@ func itoa(n int) string { return strconv.Itoa(n) }
 // All it says comes from the picture that the controller pushes; leaders and brokers are given for the listener that was asked.
 func (h *Handlers) Metadata(ctx context.Context, r *Request, q *kmsg.MetadataRequest) *kmsg.MetadataResponse {
 	resp := q.ResponseKind().(*kmsg.MetadataResponse)
-	im := h.Metadata.Image()
+	im := h.Cluster.Image()
 	resp.ControllerID, resp.AuthorizedOperations = im.ControllerID, noOperations
 	resp.ClusterID = &h.ClusterID
 	for _, id := range im.BrokerIDs() {

@@ -72,9 +72,7 @@ func (h *Handlers) leaderAndISRResults(r *Request, q *kmsg.LeaderAndISRRequest, 
 	for i := range parts {
 		p := kmsg.NewLeaderAndISRResponseTopicPartition()
 		p.Topic, p.Partition = parts[i].TopicPartition.Topic, parts[i].TopicPartition.Partition
-		if !replication.UpToDate(parts[i].Err) {
-			p.ErrorCode = h.code(parts[i].Err)
-		}
+		p.ErrorCode = h.code(parts[i].Err)
 		if r.Version < 5 {
 			resp.Partitions = append(resp.Partitions, p)
 			continue

@@ -25,8 +25,8 @@ func (h *Handlers) ApiVersions(_ context.Context, r *Request, q *kmsg.ApiVersion
 		resp.ErrorCode = kerr.InvalidRequest.Code
 		return resp
 	}
-	for i := range rows {
-		resp.ApiKeys = append(resp.ApiKeys, apiKey(&rows[i]))
+	for i := range h.rows {
+		resp.ApiKeys = append(resp.ApiKeys, apiKey(&h.rows[i]))
 	}
 	slices.SortFunc(resp.ApiKeys, func(a, b kmsg.ApiVersionsResponseApiKey) int { return cmp.Compare(a.ApiKey, b.ApiKey) })
 	epoch, levels := h.FinalizedFeatures()

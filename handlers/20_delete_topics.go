@@ -25,7 +25,7 @@ func (h *Handlers) DeleteTopics(ctx context.Context, r *Request, q *kmsg.DeleteT
 		asked = append(asked, t)
 	}
 	refuseAll := h.refuseDeletion(r, asked)
-	im := h.Metadata.Image()
+	im := h.Cluster.Image()
 	var marked []string
 	for i := range asked {
 		t := kmsg.NewDeleteTopicsResponseTopic()

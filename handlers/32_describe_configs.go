@@ -49,10 +49,10 @@ func (h *Handlers) describeConfigs(ctx context.Context, r *Request, res *kmsg.De
 		if err := topics.ValidateName(res.ResourceName); err != nil {
 			return nil, err
 		}
-		if h.Metadata.Image().Topic(res.ResourceName) == nil {
+		if h.Cluster.Image().Topic(res.ResourceName) == nil {
 			return nil, kerr.UnknownTopicOrPartition
 		}
-		return h.Settings.Broker().DescribeTopic(h.Settings.TopicOverrides(res.ResourceName))
+		return h.Settings.Broker().DescribeTopic(h.Settings.Snapshot().Overrides(res.ResourceName))
 	case kmsg.ConfigResourceTypeBroker:
 		if !h.mayCluster(ctx, r, security.DescribeConfigs) {
 			return nil, &topics.Error{Code: kerr.ClusterAuthorizationFailed, Message: "Cluster authorization failed."}

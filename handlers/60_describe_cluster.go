@@ -39,7 +39,7 @@ func (h *Handlers) DescribeCluster(ctx context.Context, r *Request, q *kmsg.Desc
 			resp.ClusterAuthorizedOperations = h.operations(ctx, r, security.Cluster, security.ClusterName)
 		}
 	}
-	im := h.Metadata.Image()
+	im := h.Cluster.Image()
 	resp.ClusterID, resp.ControllerID = h.ClusterID, im.ControllerID
 	for _, id := range im.BrokerIDs() {
 		e, ok := endpoint(im, id, r.Conn.Listener)

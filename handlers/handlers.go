@@ -29,12 +29,12 @@ type Options struct {
 	ClusterID   string
 	BrokerEpoch func() int64 // of the current registration
 	Config      *config.Broker
-	Metadata    *metadata.Cache
+	Cluster     *metadata.Cache
 	Replicas    *replication.Manager
 	Fetches     *fetch.Manager
 	Controller  *controller.Controller
 	Topics      *topics.Manager
-	Settings    *settings.Settings
+	Settings    *settings.Manager
 	ProducerIDs *producerid.Manager
 	Authorizer  security.Authorizer
 	Clock       *clock.Clock
@@ -50,7 +50,8 @@ type Options struct {
 // Handlers serve the requests of one broker.
 type Handlers struct {
 	Options
-	table   [maxKey + 1]*Row
+	rows    []Row
+	table   [maxKey + 1]*Row // by key
 	waiting *topicWaits
 	// ready is closed when the first UpdateMetadata that lists this broker was applied: from then on it serves clients.
 	ready     chan struct{}
@@ -59,9 +60,9 @@ type Handlers struct {
 
 // New returns handlers for o.
 func New(o Options) *Handlers {
-	h := &Handlers{Options: o, ready: make(chan struct{}), waiting: newTopicWaits(o.Metadata)}
-	for i := range rows {
-		h.table[rows[i].Key.Int16()] = &rows[i]
+	h := &Handlers{Options: o, rows: Table(), ready: make(chan struct{}), waiting: newTopicWaits(o.Cluster)}
+	for i := range h.rows {
+		h.table[h.rows[i].Key.Int16()] = &h.rows[i]
 	}
 	return h
 }

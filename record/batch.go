@@ -44,6 +44,9 @@ const (
 	attrTransactional = 1 << 4
 	attrControl       = 1 << 5
 	attrDeleteHorizon = 1 << 6
+
+	// attrKnownMask has the bits that stay when a leader stamps a timestamp; bit 3 it sets itself.
+	attrKnownMask = attrCodecMask | attrTransactional | attrControl | attrDeleteHorizon
 )
 
 // TimestampType says who set the timestamps of a batch.
@@ -164,7 +167,7 @@ func (b Batch) SetMaxTimestamp(t TimestampType, ts int64) {
 	if b.TimestampType() == t && b.MaxTimestamp() == ts {
 		return
 	}
-	a := b.Attributes() & (attrCodecMask | attrTransactional | attrControl | attrDeleteHorizon)
+	a := b.Attributes() & attrKnownMask
 	if t == LogAppendTime {
 		a |= attrLogAppendTime
 	}

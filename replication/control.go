@@ -38,101 +38,107 @@ func (m *Manager) LeaderAndISR(ctx context.Context, controllerEpoch int32, parts
 	m.controllerEpoch = controllerEpoch
 
 	var apply []*LeaderAndISRPartition
-	var create []logdir.NewLog
 	for i := range parts {
-		s := &parts[i]
-		var p *Partition
-		if p, s.Err = m.admit(s); s.Err != nil {
-			continue
-		}
-		if p == nil {
-			p = m.add(s.TopicPartition)
-		}
-		apply = append(apply, s)
-		if m.logs.Get(s.TopicPartition) == nil {
-			create = append(create, logdir.NewLog{TopicPartition: s.TopicPartition, TopicID: s.TopicID, Config: p.cfg.Load(), IsNew: s.IsNew})
+		if s := &parts[i]; m.admit(s) {
+			apply = append(apply, s)
 		}
 	}
-	// All missing logs are created together, with one sync barrier for all of them.
-	failed := m.logs.CreateAll(create)
-	for _, s := range apply {
-		if err := failed[s.TopicPartition]; err != nil {
-			s.Err = err
-			m.logger.Error("Log could not be created", "topicPartition", s.TopicPartition.String(), "error", err)
-			continue
+	if err := m.prepareTopics(ctx, apply); err != nil {
+		return err
+	}
+	logs := m.makeLogs(apply)
+	var led []*logstore.Log
+	for i, s := range apply {
+		if s.Err == nil {
+			s.Err = m.applyState(s, logs[i])
 		}
-		s.Err = m.applyState(s)
+		if s.Err == nil && s.State.Leader == m.brokerID {
+			led = append(led, logs[i])
+		}
+	}
+	// The starts of the new leader epochs are durable, with one sync for all, before the controller is answered.
+	if err := m.logs.SaveEpochs(led); err != nil {
+		return err
 	}
 	return nil
 }
 
-// admit checks a state against what is known. p is nil, without error, when the partition is new here. A refused state changes nothing.
-func (m *Manager) admit(s *LeaderAndISRPartition) (p *Partition, err error) {
-	p = m.Partition(s.TopicPartition)
+// prepareTopics makes sure that the configs of topics are known whose first partitions come here.
+func (m *Manager) prepareTopics(ctx context.Context, apply []*LeaderAndISRPartition) error {
+	var names []string
+	for _, s := range apply {
+		if _, ok := m.logs.Get(s.TopicPartition); !ok && !slices.Contains(names[max(0, len(names)-1):], s.TopicPartition.Topic) {
+			names = append(names, s.TopicPartition.Topic)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return m.loadTopics(ctx, names)
+}
+
+// makeLogs returns the logs of the partitions, making those that are missing together, with one sync barrier for all of them. A failure is the partition's Err.
+func (m *Manager) makeLogs(apply []*LeaderAndISRPartition) []*logstore.Log {
+	list := make([]logdir.NewLog, len(apply))
+	for i, s := range apply {
+		list[i] = logdir.NewLog{TopicPartition: s.TopicPartition, TopicID: s.TopicID, Config: m.topicConfig(s.TopicPartition.Topic), IsNew: s.IsNew}
+	}
+	logs, errs := m.logs.CreateAll(list)
+	for i, s := range apply {
+		if errs[i] != nil {
+			s.Err = errs[i]
+			m.logger.Error("Log could not be made", "topicPartition", s.TopicPartition.String(), "error", errs[i])
+		}
+	}
+	return logs
+}
+
+// admit says whether a state is to be applied; if not, Err says why. A refused state changes nothing.
+func (m *Manager) admit(s *LeaderAndISRPartition) bool {
 	epoch := int32(-1)
-	if p != nil {
+	if p := m.Partition(s.TopicPartition); p != nil {
 		p.leadership.RLock()
 		epoch = p.state.LeaderEpoch
 		offline := p.offline
 		p.leadership.RUnlock()
 		if offline {
-			return nil, p.errorf(kerr.KafkaStorageError, "the log directory is offline")
+			s.Err = p.errorf(kerr.KafkaStorageError, "the log directory is offline")
+			return false
 		}
 	}
 	var logID metadata.TopicID
-	log := m.logs.Get(s.TopicPartition)
-	if log != nil {
+	log, hasLog := m.logs.Get(s.TopicPartition)
+	if hasLog {
 		logID = log.TopicID()
 	}
 	switch {
 	case !s.TopicID.IsZero() && !logID.IsZero() && s.TopicID != logID:
 		m.logger.Error("Topic id of the log differs from the controller's", "topicPartition", s.TopicPartition.String(), "log", logID.String(), "request", s.TopicID.String())
-		return nil, kerr.InconsistentTopicID
+		s.Err = kerr.InconsistentTopicID
 	case s.State.LeaderEpoch > epoch:
-		if !slices.Contains(s.Replicas, m.brokerID) {
-			return nil, kerr.UnknownTopicOrPartition
+		if slices.Contains(s.Replicas, m.brokerID) {
+			return true
 		}
-		return p, nil
-	case s.State.LeaderEpoch == epoch && log != nil && logID.IsZero() && !s.TopicID.IsZero():
-		// The controller tells the id of a topic from before topic ids; the epoch stays.
-		if err := log.AssignTopicID(s.TopicID); err != nil {
-			return nil, err
-		}
-		return nil, errUpToDate
+		s.Err = kerr.UnknownTopicOrPartition
+	case s.State.LeaderEpoch == epoch && hasLog && logID.IsZero() && !s.TopicID.IsZero():
+		// The controller tells the id of a topic from before topic ids; the epoch stays, and nothing else is to be done.
+		s.Err = log.AssignTopicID(s.TopicID)
 	default:
-		return nil, kerr.StaleControllerEpoch // older, or done already: the controller ignores this code for a partition
+		s.Err = kerr.StaleControllerEpoch // older, or done already: the controller ignores this code for a partition
 	}
+	return false
 }
 
-// errUpToDate marks a state that needed nothing; it is answered without an error.
-var errUpToDate = &upToDate{}
-
-type upToDate struct{}
-
-func (*upToDate) Error() string { return "up to date" }
-
-// UpToDate says whether err of a LeaderAndISRPartition is none: nothing had to be done.
-func UpToDate(err error) bool { return err == errUpToDate }
-
 // applyState gives the partition its role. Called by the holder of the turn.
-func (m *Manager) applyState(s *LeaderAndISRPartition) error {
-	p := m.Partition(s.TopicPartition)
-	log := m.logs.Get(s.TopicPartition)
-	if log == nil {
-		return p.errorf(kerr.KafkaStorageError, "the log is gone")
-	}
+func (m *Manager) applyState(s *LeaderAndISRPartition, log *logstore.Log) error {
+	p := m.add(s.TopicPartition)
 	if log.TopicID().IsZero() && !s.TopicID.IsZero() {
 		if err := log.AssignTopicID(s.TopicID); err != nil {
 			return err
 		}
 	}
-	p.leadership.RLock()
-	first := p.log == nil
-	p.leadership.RUnlock()
-	if first {
-		log.SetConfig(p.cfg.Load())
-		log.UpdateHighWatermark(m.logs.CheckpointedHighWatermark(s.TopicPartition))
-	}
+	p.cfg.Store(m.topicConfig(s.TopicPartition.Topic))
+	log.SetConfig(p.cfg.Load())
 	if s.State.Leader == m.brokerID {
 		return p.becomeLeader(s, log)
 	}
@@ -190,6 +196,9 @@ func (m *Manager) stop(s *StopReplicaPartition) error {
 		return nil
 	}
 	// Also a log that no LeaderAndIsr has named since the start is deleted.
+	if _, ok := m.logs.Get(s.TopicPartition); !ok {
+		return nil
+	}
 	return m.logs.Delete(s.TopicPartition)
 }
 
@@ -219,21 +228,4 @@ func (m *Manager) LogDirFailed(tps []metadata.TopicPartition) {
 		p.leadership.Unlock()
 		p.roleChanged()
 	}
-}
-
-// HighWatermarks gives the high watermark of every partition that has a log, for the checkpoint.
-func (m *Manager) HighWatermarks() map[metadata.TopicPartition]int64 {
-	out := map[metadata.TopicPartition]int64{}
-	for _, p := range m.Partitions() {
-		p.leadership.RLock()
-		var log *logstore.Log
-		if !p.offline {
-			log = p.log
-		}
-		p.leadership.RUnlock()
-		if log != nil {
-			out[p.tp] = log.HighWatermark()
-		}
-	}
-	return out
 }

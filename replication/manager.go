@@ -22,8 +22,10 @@ type Options struct {
 	Metadata *metadata.Cache
 	// TopicConfig gives the effective settings of a topic; it is called without locks held by the caller's side and must not block.
 	TopicConfig func(topic string) *config.Topic
-	Clock       *clock.Clock
-	Logger      *slog.Logger
+	// LoadTopics makes the settings of new topics known to TopicConfig, before their first logs are made.
+	LoadTopics func(ctx context.Context, topics []string) error
+	Clock      *clock.Clock
+	Logger     *slog.Logger
 }
 
 // Manager holds the partitions of one broker.
@@ -32,6 +34,7 @@ type Manager struct {
 	logs        *logdir.Manager
 	cache       *metadata.Cache
 	topicConfig func(topic string) *config.Topic
+	loadTopics  func(ctx context.Context, topics []string) error
 	clk         *clock.Clock
 	logger      *slog.Logger
 	produce     *purgatory.Purgatory[metadata.TopicPartition]
@@ -48,7 +51,7 @@ type Manager struct {
 // NewManager returns a manager without partitions: these come with LeaderAndIsr requests.
 func NewManager(o Options) *Manager {
 	return &Manager{
-		brokerID: o.BrokerID, logs: o.Logs, cache: o.Metadata, topicConfig: o.TopicConfig, clk: o.Clock, logger: o.Logger,
+		brokerID: o.BrokerID, logs: o.Logs, cache: o.Metadata, topicConfig: o.TopicConfig, loadTopics: o.LoadTopics, clk: o.Clock, logger: o.Logger,
 		produce: purgatory.New[metadata.TopicPartition](o.Clock), turn: make(chan struct{}, 1),
 		controllerEpoch: 0, partitions: map[string][]*Partition{},
 	}

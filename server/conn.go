@@ -269,7 +269,7 @@ func (c *conn) serve(frame []byte) bool {
 	if !c.reserve(sl) {
 		return false
 	}
-	a, err := c.s.Handlers.Serve(c.s.ctx, &c.req)
+	a, err := c.s.Options.Serve(c.s.ctx, &c.req)
 	if err != nil {
 		c.s.Logger.Info("Closing connection", "remote", c.info.Host, "clientId", c.clientID, "error", err)
 		return false

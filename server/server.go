@@ -25,9 +25,10 @@ type Listener struct {
 
 // Options of a server. All fields without a word are needed.
 type Options struct {
-	Handlers *handlers.Handlers
-	Clock    *clock.Clock
-	Logger   *slog.Logger
+	// Serve serves one request; handlers.Handlers.Serve is it.
+	Serve  func(context.Context, *handlers.Request) (handlers.Answer, error)
+	Clock  *clock.Clock
+	Logger *slog.Logger
 	// MaxFrameBytes bounds a request (socket.request.max.bytes).
 	MaxFrameBytes int32
 	// FrameBudgetBytes bounds the memory of all frames that do not fit a pooled buffer. At least MaxFrameBytes.
@@ -73,7 +74,7 @@ func New(o Options) *Server {
 	return s
 }
 
-// Bind opens the listener's socket and returns its address. Connections wait in its backlog until Serve.
+// Bind opens the listener's socket and returns its address. Connections wait in its backlog until Accept.
 func (s *Server) Bind(l Listener) (net.Listener, error) {
 	host := l.Host
 	ln, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(int(l.Port))))
@@ -83,8 +84,8 @@ func (s *Server) Bind(l Listener) (net.Listener, error) {
 	return ln, nil
 }
 
-// Serve accepts connections of ln, which it owns from now on, until Close. It returns at once.
-func (s *Server) Serve(name string, ln net.Listener) {
+// Accept accepts connections of ln, which it owns from now on, until Close. It returns at once.
+func (s *Server) Accept(name string, ln net.Listener) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {

@@ -1,0 +1,93 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func names(q *queue) (out []string) {
+	for e, ok := q.pop(); ok; e, ok = q.pop() {
+		out = append(out, e.name)
+	}
+	return out
+}
+
+func TestQueueMergesLooks(t *testing.T) {
+	q := newQueue()
+	q.note(event{name: "a", key: "a"})
+	q.note(event{name: "b", key: "b"})
+	q.note(event{name: "a again", key: "a"})
+	if got := names(q); len(got) != 2 || got[0] != "a" || got[1] != "b" {
+		t.Errorf("ran %v", got)
+	}
+	q.note(event{name: "a", key: "a"}) // the first one has been taken: what fired since must be looked at
+	if got := names(q); len(got) != 1 {
+		t.Errorf("ran %v", got)
+	}
+}
+
+func TestQueueIsBoundedAndMakesItsClientsWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue()
+		for range maxWaiting {
+			if err := q.put(t.Context(), event{name: "x"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := q.put(ctx, event{name: "one too many"}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("beyond the bound: %v", err)
+		}
+		q.note(event{name: "look", key: "k"}) // a watch must never wait
+		put := make(chan error)
+		go func() { put <- q.put(t.Context(), event{name: "y"}) }()
+		synctest.Wait()
+		if _, ok := q.pop(); !ok {
+			t.Fatal("empty")
+		}
+		if err := <-put; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestQueueClearAnswersAndLetsExpiryPass(t *testing.T) {
+	q := newQueue()
+	var answered []error
+	for range 3 {
+		if err := q.put(t.Context(), event{name: "x", drop: func(err error) { answered = append(answered, err) }}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	q.note(event{name: "look", key: "k"})
+	q.clear(ErrNotActive, event{name: "expire", key: "expire"})
+	if len(answered) != 3 || !errors.Is(answered[0], ErrNotActive) {
+		t.Errorf("answered %v", answered)
+	}
+	q.note(event{name: "look", key: "k"}) // the old one is forgotten, so a new one counts
+	if got := names(q); len(got) != 2 || got[0] != "expire" {
+		t.Errorf("ran %v", got)
+	}
+	q.close(errStopped)
+	if err := q.put(t.Context(), event{name: "late"}); !errors.Is(err, errStopped) {
+		t.Errorf("after close: %v", err)
+	}
+	if len(q.room) != 0 {
+		t.Errorf("%d places lost", len(q.room))
+	}
+}
+
+func TestJournalIsARing(t *testing.T) {
+	var j journal
+	for i := range int32(journalSize + 10) {
+		j.add(Decision{LeaderEpoch: i})
+	}
+	got, total := j.list()
+	if len(got) != journalSize || total != journalSize+10 || got[0].LeaderEpoch != 10 || got[len(got)-1].LeaderEpoch != journalSize+9 {
+		t.Errorf("%d of %d, from %d to %d", len(got), total, got[0].LeaderEpoch, got[len(got)-1].LeaderEpoch)
+	}
+}

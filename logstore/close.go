@@ -1,0 +1,117 @@
+package logstore
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+)
+
+// Close shuts the log down cleanly: everything is synced, the producer state is in a snapshot at the log end, the indexes are complete.
+// Without an error the directory can be loaded without recovery. Ranges that were handed out stay readable until released.
+func (l *Log) Close() error {
+	l.flushMu.Lock()
+	l.mu.Lock()
+	wasOpen := l.state.CompareAndSwap(int32(stateOpen), int32(stateClosed))
+	var job *flushJob
+	var err error
+	if wasOpen {
+		job, err = l.prepareClose()
+	}
+	l.mu.Unlock()
+	if err == nil && job != nil {
+		err = l.run(job, true)
+	}
+	l.flushMu.Unlock()
+	if err == nil && wasOpen {
+		if err = l.saveTopicID(); err == nil {
+			err = l.epochs.save()
+		}
+	}
+	if err == nil && wasOpen {
+		l.recoveryPoint.Store(l.logEnd.Load())
+	}
+	l.endBackground()
+	l.retireAll()
+	if err != nil {
+		return l.settle(err)
+	}
+	if !wasOpen && l.Offline() {
+		return l.usable()
+	}
+	return nil
+}
+
+// prepareClose writes what a clean directory has. Caller holds mu; the state is closed, so that nothing is appended any more.
+func (l *Log) prepareClose() (*flushJob, error) {
+	offset, taken, err := l.producers.takeSnapshot(false)
+	if err != nil {
+		return nil, err
+	}
+	if taken {
+		l.unsyncedSnaps = append(l.unsyncedSnaps, offset)
+	}
+	active := l.active()
+	active.closeTimeIndex()
+	if err := active.writeIndexes(); err != nil {
+		return nil, err
+	}
+	if err := active.trim(); err != nil {
+		return nil, err
+	}
+	return l.gather(l.logEnd.Load(), true)
+}
+
+// endBackground ends delayed deletions and waits for the background.
+func (l *Log) endBackground() {
+	l.finishDeletes()
+	l.bg.Wait()
+}
+
+func (l *Log) retireAll() {
+	for _, s := range *l.segs.Load() {
+		s.retire()
+	}
+}
+
+// MarkDeleted ends the log's use and renames its directory, which then awaits Remove: to "<topic>-<partition>.<id>-delete". The caller
+// syncs the parent directory, once for many.
+func (l *Log) MarkDeleted() error { return l.retireAs(DeleteDirSuffix) }
+
+// MarkStray is MarkDeleted for a replica that is not to be here, but whose data are kept.
+func (l *Log) MarkStray() error { return l.retireAs(StrayDirSuffix) }
+
+func (l *Log) retireAs(suffix string) error {
+	l.mu.Lock()
+	if s := logState(l.state.Load()); s != stateOpen {
+		l.mu.Unlock()
+		return fmt.Errorf("log of %s is %s: %w", l.tp, s, errNotOpen)
+	}
+	l.state.Store(int32(stateDeleted))
+	l.mu.Unlock()
+	l.epochs.markDeleted()
+	l.endBackground()
+	l.mu.Lock()
+	old := l.dir.get()
+	name := filepath.Join(filepath.Dir(old), DirName(l.tp, suffix))
+	err := l.env.fs.Rename(old, name)
+	if err == nil {
+		l.dir.set(name)
+	}
+	l.changes.Add(1)
+	l.mu.Unlock()
+	l.retireAll()
+	return l.settle(ioErr("rename directory", err))
+}
+
+var errNotOpen = errors.New("it cannot be deleted")
+
+// Remove deletes the directory of a log that MarkDeleted was called for. Open ranges stay readable where the system allows it.
+func (l *Log) Remove() error {
+	if s := logState(l.state.Load()); s != stateDeleted {
+		return fmt.Errorf("log of %s is %s, not deleted", l.tp, s)
+	}
+	if err := l.env.fs.RemoveAll(l.dir.get()); err != nil {
+		return l.settle(ioErr("remove directory", err))
+	}
+	return nil
+}

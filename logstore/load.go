@@ -1,0 +1,450 @@
+package logstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"math"
+	"slices"
+	"strings"
+
+	"gokafka/internal/clock"
+	"gokafka/internal/vfs"
+	"gokafka/metadata"
+)
+
+// loader brings one log into memory. Source of the order of steps: Kafka 3.9 LogLoader.load.
+type loader struct {
+	opts   *Options
+	env    *env
+	logger *slog.Logger
+	snaps  *snapshots
+	epochs *epochCache
+	nowMs  int64
+
+	segs []*segment
+
+	logStart, logEnd, recoveryPoint int64
+	producers                       *producers
+}
+
+// Open loads the log in a directory, recovering it unless it was shut down cleanly, or makes a new one.
+func Open(opts Options) (*Log, error) {
+	l, err := open(&opts, false)
+	if err != nil {
+		return nil, fmt.Errorf("log of %s in %s: %w", opts.TopicPartition, opts.Dir, err)
+	}
+	return l, nil
+}
+
+func open(opts *Options, staged bool) (*Log, error) {
+	if opts.Buffers == nil {
+		opts.Buffers = new(Buffers)
+	}
+	if opts.Clock == nil {
+		opts.Clock = clock.New()
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	logger := opts.Logger.With("topic", opts.TopicPartition.Topic, "partition", opts.TopicPartition.Partition)
+	dir := &dirRef{}
+	dir.set(opts.Dir)
+	if err := opts.FS.MkdirAll(opts.Dir, 0o755); err != nil {
+		return nil, ioErr("create directory", err)
+	}
+	l := &Log{
+		tp: opts.TopicPartition, label: opts.TopicPartition.String(), dir: dir, env: &env{opts.FS, dir, opts.Buffers}, clock: opts.Clock, logger: logger,
+		codecs: opts.Codecs, onIOError: opts.OnIOError, onLowered: opts.OnRecoveryPointLowered, deletes: map[*delayedDelete]struct{}{},
+	}
+	l.cfg.Store(opts.Config)
+	ld := &loader{opts: opts, env: l.env, logger: logger, nowMs: opts.Clock.NowMs(), snaps: &snapshots{fs: opts.FS, dir: dir}}
+	ld.producers = newProducers(opts.TopicPartition.String(), opts.Producers, ld.snaps, logger)
+	if err := ld.load(); err != nil {
+		ld.closeAll()
+		return nil, err
+	}
+	l.adopt(ld)
+	if err := l.initTopicID(opts.TopicID, staged); err != nil {
+		ld.closeAll()
+		return nil, err
+	}
+	if !staged {
+		if err := l.epochs.save(); err != nil {
+			ld.closeAll()
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+// adopt takes over what was loaded, and puts the offsets into order.
+func (l *Log) adopt(ld *loader) {
+	l.segs.Store(&ld.segs)
+	l.epochs, l.producers = ld.epochs, ld.producers
+	l.lastFlush = l.clock.Mono()
+	l.recoveryPoint.Store(max(ld.recoveryPoint, ld.logStart))
+	l.checkpointed.Store(ld.opts.RecoveryPoint)
+	l.logStart.Store(ld.logStart)
+	l.unstable = OffsetOnly(-1)
+	l.high = OffsetOnly(ld.logStart)
+	l.setEnd(ld.logEnd)
+	l.updateHigh(l.high)
+}
+
+func (l *Log) initTopicID(given metadata.TopicID, staged bool) error {
+	path := l.dir.path(metadataFile)
+	b, err := vfs.ReadFile(l.env.fs, path, maxMetadataFileBytes)
+	switch {
+	case err == nil && len(b) > 0:
+		id, err := decodeTopicID(b)
+		if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		l.topicID.Store(&id)
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return ioErr("read topic id", err)
+	}
+	if given.IsZero() {
+		return nil
+	}
+	if err := l.noteTopicID(given); err != nil {
+		return err
+	}
+	if staged {
+		return l.stageTopicID()
+	}
+	return l.saveTopicID()
+}
+
+func (ld *loader) closeAll() {
+	for _, s := range ld.segs {
+		s.retire()
+	}
+}
+
+func (ld *loader) load() error {
+	files, err := ld.finishSwaps()
+	if err != nil {
+		return err
+	}
+	if ld.epochs, err = openEpochs(ld.env.fs, ld.env.dir); err != nil {
+		return err
+	}
+	for _, f := range files {
+		if o, suffix, ok := parseOffsetName(f.Name()); ok && suffix == snapshotSuffix {
+			ld.snaps.add(o)
+		}
+	}
+	if err := ld.loadSegments(files); err != nil {
+		return err
+	}
+	if err := ld.recoverLog(); err != nil {
+		return err
+	}
+	last := ld.segs[len(ld.segs)-1]
+	for _, s := range ld.segs[:len(ld.segs)-1] {
+		if err := s.seal(); err != nil {
+			return err
+		}
+	}
+	if err := last.activate(ld.opts.Config); err != nil {
+		return err
+	}
+	ld.epochs.truncateFromEnd(ld.logEnd)
+	ld.logStart = max(ld.opts.LogStartOffset, ld.segs[0].base)
+	ld.epochs.truncateFromStart(ld.opts.LogStartOffset)
+	if err := ld.snaps.removeStrays(ld.segs); err != nil {
+		return err
+	}
+	return ld.producers.rebuild(ld.segs, ld.logStart, ld.logEnd, ld.nowMs, ld.opts.CleanShutdown)
+}
+
+// finishSwaps removes temporary files and finishes a replacement of segments that a crash interrupted. It returns the files left.
+func (ld *loader) finishSwaps() ([]fs.DirEntry, error) {
+	files, err := ld.list()
+	if err != nil {
+		return nil, err
+	}
+	changed := false
+	minCleaned := int64(math.MaxInt64)
+	remove := func(name string) error {
+		changed = true
+		return ioErr("remove "+name, vfs.RemoveIfExists(ld.env.fs, ld.env.dir.path(name)))
+	}
+	for _, f := range files {
+		switch name := f.Name(); {
+		case strings.HasSuffix(name, deletedSuffix), name == epochFile+tmpSuffix, name == metadataFile+tmpSuffix:
+			err = remove(name)
+		case strings.HasSuffix(name, cleanedSuffix):
+			if o, _, ok := parseOffsetName(name); ok {
+				minCleaned = min(minCleaned, o)
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	var swaps []string
+	for _, f := range files {
+		name := f.Name()
+		o, _, ok := parseOffsetName(name)
+		switch {
+		case strings.HasSuffix(name, cleanedSuffix):
+			err = remove(name)
+		case !strings.HasSuffix(name, swapSuffix):
+		case !ok || o >= minCleaned: // a split that was not complete
+			err = remove(name)
+		default:
+			swaps = append(swaps, name)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if len(swaps) > 0 {
+		changed = true
+		if err := ld.completeSwaps(files, swaps); err != nil {
+			return nil, err
+		}
+	}
+	if changed {
+		return ld.list()
+	}
+	return files, nil
+}
+
+// completeSwaps deletes the segments that the .swap files replace and puts those in place.
+func (ld *loader) completeSwaps(files []fs.DirEntry, swaps []string) error {
+	from, to := int64(math.MaxInt64), int64(math.MinInt64)
+	for _, name := range swaps {
+		base, suffix, _ := parseOffsetName(name)
+		if suffix != logSuffix+swapSuffix {
+			continue
+		}
+		next, err := ld.swapEnd(name, base)
+		if err != nil {
+			return err
+		}
+		from, to = min(from, base), max(to, next)
+	}
+	for _, f := range files {
+		o, suffix, ok := parseOffsetName(f.Name())
+		if ok && !strings.HasSuffix(suffix, swapSuffix) && !strings.HasSuffix(suffix, cleanedSuffix) && !strings.HasSuffix(suffix, deletedSuffix) &&
+			o >= from && o < to {
+			if err := vfs.RemoveIfExists(ld.env.fs, ld.env.dir.path(f.Name())); err != nil {
+				return ioErr("remove replaced segment", err)
+			}
+		}
+	}
+	for _, name := range swaps {
+		path := ld.env.dir.path(name)
+		if err := ld.env.fs.Rename(path, strings.TrimSuffix(path, swapSuffix)); err != nil {
+			return ioErr("finish swap", err)
+		}
+	}
+	return nil
+}
+
+// swapEnd is the offset after the last batch of a .log.swap file.
+func (ld *loader) swapEnd(name string, base int64) (int64, error) {
+	st, err := ld.env.fs.Stat(ld.env.dir.path(name))
+	if err != nil {
+		return 0, ioErr("stat swap file", err)
+	}
+	s := newSegmentShell(ld.env, base, ld.opts.Config, ld.nowMs)
+	s.handle.path = func() string { return ld.env.dir.path(name) }
+	defer s.handle.retireNow()
+	next := base
+	err = s.scan(0, st.Size(), func(in batchInfo) bool {
+		next = in.lastOffset + 1
+		return true
+	})
+	if isCorrupt(err) {
+		err = nil
+	}
+	return next, err
+}
+
+func (ld *loader) list() ([]fs.DirEntry, error) {
+	entries, err := ld.env.fs.ReadDir(ld.env.dir.get())
+	if err != nil {
+		return nil, ioErr("list directory", err)
+	}
+	return slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return e.IsDir() }), nil
+}
+
+// loadSegments opens the segments in order. One without an offset index, or with a damaged transaction index, is recovered.
+func (ld *loader) loadSegments(files []fs.DirEntry) error {
+	names := make(map[string]bool, len(files))
+	for _, f := range files {
+		names[f.Name()] = true
+	}
+	for _, f := range files {
+		base, suffix, ok := parseOffsetName(f.Name())
+		switch {
+		case !ok:
+		case (suffix == indexSuffix || suffix == timeSuffix || suffix == txnSuffix) && !names[offsetName(base, logSuffix)]:
+			ld.logger.Warn("removing index without segment", "file", f.Name())
+			if err := vfs.RemoveIfExists(ld.env.fs, ld.env.dir.path(f.Name())); err != nil {
+				return ioErr("remove orphaned index", err)
+			}
+		case suffix == logSuffix && f.Name() == offsetName(base, logSuffix):
+			if err := ld.loadSegment(f, base, names); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (ld *loader) loadSegment(f fs.DirEntry, base int64, names map[string]bool) error {
+	info, err := f.Info()
+	if err != nil {
+		return ioErr("stat segment", err)
+	}
+	s, err := openSegment(ld.env, base, ld.opts.Config, ld.nowMs, info.Size(), names[offsetName(base, txnSuffix)])
+	if err != nil {
+		return err
+	}
+	if !names[offsetName(base, timeSuffix)] {
+		if err := vfs.WriteFile(ld.env.fs, s.path(timeSuffix), nil, false); err != nil {
+			return ioErr("create time index", err)
+		}
+		s.times.dirty = true
+	}
+	damaged := error(nil)
+	if !names[offsetName(base, indexSuffix)] {
+		damaged = errors.New("the offset index is missing")
+		if err := vfs.WriteFile(ld.env.fs, s.path(indexSuffix), nil, false); err != nil {
+			return ioErr("create offset index", err)
+		}
+	} else if err := s.txns.check(base); err != nil {
+		if !errors.Is(err, errCorruptIndex) {
+			return err
+		}
+		damaged = err
+	}
+	if damaged != nil {
+		level := slog.LevelWarn
+		if ld.opts.CleanShutdown || base < ld.opts.RecoveryPoint {
+			level = slog.LevelError
+		}
+		ld.logger.Log(context.Background(), level, "recovering segment", "file", s.path(logSuffix), "reason", damaged)
+		if _, err := ld.recoverSegment(s); err != nil {
+			return err
+		}
+	}
+	ld.segs = append(ld.segs, s)
+	return nil
+}
+
+// recoverSegment recovers one segment, with a producer state that reflects the log before it.
+func (ld *loader) recoverSegment(s *segment) (cutBytes int64, err error) {
+	p := newProducers(ld.opts.TopicPartition.String(), ld.opts.Producers, ld.snaps, ld.logger)
+	if err := p.rebuild(ld.segs, ld.opts.LogStartOffset, s.base, ld.nowMs, false); err != nil {
+		return 0, err
+	}
+	if cutBytes, err = ld.recover(s, p); err != nil {
+		return 0, err
+	}
+	_, _, err = p.takeSnapshot(true)
+	return cutBytes, err
+}
+
+// recoverLog reads again what may not have been on the disk, and finds the ends of the log.
+func (ld *loader) recoverLog() error {
+	if !ld.opts.CleanShutdown {
+		if err := ld.recoverUnflushed(); err != nil {
+			return err
+		}
+	}
+	ld.logEnd = ld.opts.LogStartOffset
+	if n := len(ld.segs); n > 0 {
+		end, err := ld.segs[n-1].nextOffset()
+		if err != nil {
+			return err
+		}
+		ld.logEnd = end
+		if end < ld.opts.LogStartOffset {
+			ld.logger.Warn("deleting all segments: the log end is below the log start", "logEnd", end, "logStart", ld.opts.LogStartOffset)
+			if err := ld.dropFrom(0); err != nil {
+				return err
+			}
+			ld.epochs.clear()
+			if err := ld.snaps.removeWhere(func(int64) bool { return true }); err != nil {
+				return err
+			}
+			ld.producers.state.TruncateFullyAndStartAt(ld.opts.LogStartOffset)
+		}
+	}
+	if len(ld.segs) == 0 {
+		s, err := createSegment(ld.env, ld.opts.LogStartOffset, ld.opts.Config, ld.nowMs)
+		if err != nil {
+			return err
+		}
+		ld.segs = []*segment{s}
+		ld.logEnd = ld.opts.LogStartOffset
+		ld.recoveryPoint = min(ld.opts.RecoveryPoint, ld.logEnd)
+		return nil
+	}
+	if ld.recoveryPoint = min(ld.opts.RecoveryPoint, ld.logEnd); ld.opts.CleanShutdown {
+		ld.recoveryPoint = ld.logEnd
+	}
+	return nil
+}
+
+// recoverUnflushed recovers the segments from the one that holds the recovery point on. What follows the first that was cut is deleted.
+func (ld *loader) recoverUnflushed() error {
+	for i := max(0, floorSegment(ld.segs, ld.opts.RecoveryPoint)); i < len(ld.segs); i++ {
+		s := ld.segs[i]
+		all := ld.segs
+		ld.segs = all[:i]
+		cutBytes, err := ld.recoverSegment(s)
+		ld.segs = all
+		if err != nil {
+			return err
+		}
+		lost, err := ld.lostTail(i)
+		if err != nil {
+			return err
+		}
+		if cutBytes > 0 || lost {
+			if i+1 < len(ld.segs) {
+				ld.logger.Warn("deleting the segments behind a damaged one", "damaged", s.path(logSuffix), "deleted", len(ld.segs)-i-1)
+			}
+			return ld.dropFrom(i + 1)
+		}
+	}
+	return nil
+}
+
+// lostTail says whether what follows the i-th segment does not fit to it, after a power failure. The segment may end before the next begins,
+// because its unsynced end was lost without leaving a torn batch: what follows must go, or a hole would stay that no replica ever
+// fills (Kafka 3.9 keeps it). In a compacted topic such a gap is common, and nothing tells one from the other. Or it may reach
+// into the next, which then was deleted by a truncation, and came back.
+func (ld *loader) lostTail(i int) (bool, error) {
+	if i+1 == len(ld.segs) {
+		return false, nil
+	}
+	end, err := ld.segs[i].nextOffset()
+	next := ld.segs[i+1].base
+	return end > next || end < next && !ld.opts.Config.CleanupCompact, err
+}
+
+// dropFrom deletes the segments from the i-th on, with their snapshots.
+func (ld *loader) dropFrom(i int) error {
+	for _, s := range ld.segs[i:] {
+		s.retire()
+		if err := s.remove(); err != nil {
+			return err
+		}
+		if err := ld.snaps.remove(s.base); err != nil {
+			return err
+		}
+	}
+	ld.segs = slices.Clip(ld.segs[:i])
+	return nil
+}

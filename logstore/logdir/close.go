@@ -1,0 +1,81 @@
+package logdir
+
+import (
+	"errors"
+	"path/filepath"
+	"sync"
+
+	"gokafka/internal/vfs"
+	"gokafka/logstore"
+)
+
+// Close shuts down: it closes all logs, writes the checkpoints, and in each directory where all went well leaves the marker of a
+// clean shutdown, last. Nothing may use the logs any more.
+func (m *Manager) Close() error {
+	m.mu.Lock()
+	if m.closed {
+		m.mu.Unlock()
+		return nil
+	}
+	m.closed = true
+	m.mu.Unlock()
+	m.cancel()
+	m.stopRemovals()
+	m.bg.Wait()
+	dirs := m.liveDirs()
+	errs := make([]error, len(dirs))
+	var wg sync.WaitGroup
+	for i, d := range dirs {
+		wg.Go(func() { errs[i] = m.closeDir(d) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+func (m *Manager) closeDir(d *dir) error {
+	err := m.closeLogs(d)
+	write := func(f func(*dir) error) {
+		if err == nil {
+			err = f(d)
+		}
+	}
+	// Even after an error the checkpoints of what was flushed would be right, but they save nothing then.
+	write(m.checkpointRecoveryPoints)
+	write(m.checkpointLogStarts)
+	write(m.checkpointHighWatermarks)
+	write(func(*dir) error {
+		if !d.loaded {
+			return nil
+		}
+		path := filepath.Join(d.path, cleanShutdownFile)
+		if err := vfs.WriteFile(m.opts.FS, path, []byte(cleanShutdownValue), true); err != nil {
+			return err
+		}
+		return m.opts.FS.SyncDir(d.path)
+	})
+	if err == nil {
+		err = vfs.RemoveIfExists(m.opts.FS, filepath.Join(d.path, lockFile))
+	}
+	return errors.Join(err, d.lock.Close())
+}
+
+func (m *Manager) closeLogs(d *dir) error {
+	work := make(chan *logstore.Log) // unbuffered: closers take what they can do
+	errs := make([]error, m.opts.RecoveryThreads)
+	var wg sync.WaitGroup
+	for i := range errs {
+		wg.Go(func() {
+			for l := range work {
+				errs[i] = errors.Join(errs[i], l.Close())
+			}
+		})
+	}
+	for _, e := range m.entries() {
+		if e.dir == d {
+			work <- e.log
+		}
+	}
+	close(work)
+	wg.Wait()
+	return errors.Join(errs...)
+}

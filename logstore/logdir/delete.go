@@ -1,0 +1,115 @@
+package logdir
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"gokafka/internal/clock"
+	"gokafka/logstore"
+	"gokafka/metadata"
+)
+
+// Delete deletes a partition's log: its directory is renamed at once and removed after FileDeleteDelay.
+func (m *Manager) Delete(tp metadata.TopicPartition) error {
+	return m.DeleteAll([]metadata.TopicPartition{tp})[0]
+}
+
+// DeleteAll deletes many, with one sync for each directory. Errors are in the order of the partitions.
+func (m *Manager) DeleteAll(list []metadata.TopicPartition) []error {
+	return m.retire(list, (*logstore.Log).MarkDeleted, true)
+}
+
+// MarkStray sets aside the logs of partitions that metadata says are not here. Their data are kept, under another name.
+func (m *Manager) MarkStray(list []metadata.TopicPartition) []error {
+	return m.retire(list, (*logstore.Log).MarkStray, false)
+}
+
+func (m *Manager) retire(list []metadata.TopicPartition, rename func(*logstore.Log) error, remove bool) []error {
+	errs := make([]error, len(list))
+	touched := map[*dir]bool{}
+	for i, tp := range list {
+		e := m.forget(tp)
+		if e == nil {
+			errs[i] = fmt.Errorf("no log of %s: %w", tp, kerr.UnknownTopicOrPartition)
+			continue
+		}
+		if errs[i] = rename(e.log); errs[i] != nil {
+			continue
+		}
+		touched[e.dir] = true
+		if remove {
+			m.removeLater(e.dir, e.log.Dir(), e.log)
+		}
+	}
+	for d := range touched {
+		if err := m.opts.FS.SyncDir(d.path); err != nil {
+			m.failDir(d, err)
+			for i := range errs {
+				errs[i] = errors.Join(errs[i], fmt.Errorf("%s: %w: %w", d.path, kerr.KafkaStorageError, err))
+			}
+		}
+	}
+	return errs
+}
+
+func (m *Manager) forget(tp metadata.TopicPartition) *entry {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e := m.logs[tp]
+	delete(m.logs, tp)
+	return e
+}
+
+// removal is the delayed removal of a directory.
+type removal struct {
+	dir   *dir
+	path  string
+	log   *logstore.Log // nil for a directory found at start
+	timer *clock.Timer
+}
+
+func (m *Manager) removeLater(d *dir, path string, l *logstore.Log) {
+	r := &removal{dir: d, path: path, log: l}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return
+	}
+	m.removals[r] = struct{}{}
+	m.bg.Add(1)
+	r.timer = m.opts.Clock.AfterFunc(max(m.opts.FileDeleteDelay, time.Nanosecond), func() { m.runRemoval(r) })
+}
+
+func (m *Manager) runRemoval(r *removal) {
+	m.mu.Lock()
+	_, mine := m.removals[r]
+	delete(m.removals, r)
+	m.mu.Unlock()
+	if !mine {
+		return
+	}
+	defer m.bg.Done()
+	err := m.opts.FS.RemoveAll(r.path)
+	if err == nil {
+		err = m.opts.FS.SyncDir(r.dir.path)
+	}
+	if err != nil {
+		m.failDir(r.dir, err)
+		return
+	}
+	m.logger.Info("deleted log", "dir", r.path)
+}
+
+// stopRemovals leaves what is still delayed to the next start, which finds the directories by their names.
+func (m *Manager) stopRemovals() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for r := range m.removals {
+		r.timer.Stop()
+		delete(m.removals, r)
+		m.bg.Done()
+	}
+}

@@ -1,0 +1,357 @@
+package logdir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"gokafka/config"
+	"gokafka/internal/clock"
+	"gokafka/internal/vfs"
+	"gokafka/logstore"
+	"gokafka/metadata"
+	"gokafka/record"
+)
+
+const (
+	lockFile           = ".lock"
+	cleanShutdownFile  = ".kafka_cleanshutdown"
+	recoveryPointFile  = "recovery-point-offset-checkpoint"
+	logStartFile       = "log-start-offset-checkpoint"
+	highWatermarkFile  = "replication-offset-checkpoint"
+	remoteLogIndexDir  = "remote-log-index-cache"
+	metadataTopic      = "__cluster_metadata"
+	cleanShutdownValue = `{"version":0,"brokerEpoch":-1}`
+)
+
+// Options are what a Manager needs. Durations are the broker's settings; one that is not positive switches its work off.
+type Options struct {
+	FS     vfs.FS
+	Dirs   []string // log.dirs
+	Clock  *clock.Clock
+	Logger *slog.Logger
+	Codecs *record.Codecs
+
+	// TopicConfig is the effective settings of a topic, for logs that are found at start.
+	TopicConfig func(topic string) *config.Topic
+	Producers   logstore.ProducerOptions
+
+	RecoveryThreads                 int           // num.recovery.threads.per.data.dir
+	FileDeleteDelay                 time.Duration // log.segment.delete.delay.ms, for whole partitions
+	InitialDelay                    time.Duration // before the first periodic work; Kafka's is 30 s
+	RetentionCheckInterval          time.Duration // log.retention.check.interval.ms
+	FlushCheckInterval              time.Duration // log.flush.scheduler.interval.ms
+	RecoveryPointCheckpointInterval time.Duration // log.flush.offset.checkpoint.interval.ms
+	LogStartCheckpointInterval      time.Duration // log.flush.start.offset.checkpoint.interval.ms
+	HighWatermarkCheckpointInterval time.Duration // replica.high.watermark.checkpoint.interval.ms
+	ProducerExpirationInterval      time.Duration // producer.id.expiration.check.interval.ms
+
+	// OnDirFailure is told, without locks, that a directory failed and which partitions went offline with it.
+	OnDirFailure func(dir string, lost []metadata.TopicPartition, err error)
+}
+
+// Manager keeps the log directories of a broker. Safe for concurrent use.
+type Manager struct {
+	opts    Options
+	logger  *slog.Logger
+	buffers *logstore.Buffers
+
+	mu       sync.Mutex
+	dirs     []*dir // live ones, in the order of log.dirs
+	offline  map[string]error
+	logs     map[metadata.TopicPartition]*entry
+	making   map[metadata.TopicPartition]chan struct{} // closed when made, or not
+	removals map[*removal]struct{}
+	closed   bool
+
+	epochMu sync.Mutex // held by SaveEpochs
+
+	ctx    context.Context
+	cancel context.CancelFunc
+	bg     sync.WaitGroup // periodic work and running removals
+}
+
+// entry is a log and where it is.
+type entry struct {
+	log *logstore.Log
+	dir *dir
+}
+
+// dir is one log directory.
+type dir struct {
+	path    string
+	lock    io.Closer
+	meta    Meta
+	hasMeta bool
+	clean   bool // it was shut down cleanly
+	loaded  bool // all its logs were loaded
+
+	recoveryPoints, logStarts map[metadata.TopicPartition]int64 // as found at start
+
+	checkpointMu sync.Mutex
+	written      map[string]map[metadata.TopicPartition]int64 // what is in the checkpoint files, by name
+	failed       bool                                         // guarded by checkpointMu: write no more
+}
+
+// Open prepares, loads and starts in one.
+func Open(opts Options, brokerID int32, clusterID string) (*Manager, error) {
+	m, err := Prepare(opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.Load(brokerID, clusterID); err != nil {
+		m.Abandon()
+		return nil, err
+	}
+	m.Start()
+	return m, nil
+}
+
+// Prepare makes missing directories, locks all, and reads their meta.properties. A directory that fails is offline; with none
+// left, or one that another process uses, it is an error.
+func Prepare(opts Options) (*Manager, error) {
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	opts.RecoveryThreads = max(1, opts.RecoveryThreads)
+	m := &Manager{
+		opts: opts, logger: opts.Logger, buffers: new(logstore.Buffers),
+		offline: map[string]error{}, logs: map[metadata.TopicPartition]*entry{},
+		making: map[metadata.TopicPartition]chan struct{}{}, removals: map[*removal]struct{}{},
+	}
+	m.ctx, m.cancel = context.WithCancel(context.Background())
+	seen := map[string]bool{}
+	for _, path := range opts.Dirs {
+		if abs, err := filepath.Abs(path); err == nil {
+			path = abs
+		}
+		if seen[path] {
+			m.Abandon()
+			return nil, fmt.Errorf("duplicate log directory %s", path)
+		}
+		seen[path] = true
+		d, err := m.prepareDir(path)
+		if fatal := new(MetaError); errors.Is(err, vfs.ErrLocked) || errors.As(err, &fatal) {
+			m.Abandon()
+			return nil, err
+		}
+		if err != nil {
+			m.logger.Error("log directory is offline", "dir", path, "err", err)
+			m.offline[path] = err
+			continue
+		}
+		m.dirs = append(m.dirs, d)
+	}
+	if len(m.dirs) == 0 {
+		return nil, m.noneLeft()
+	}
+	return m, nil
+}
+
+func (m *Manager) noneLeft() error {
+	errs := []error{errors.New("no log directory is usable")}
+	for _, path := range slices.Sorted(maps.Keys(m.offline)) {
+		errs = append(errs, fmt.Errorf("%s: %w", path, m.offline[path]))
+	}
+	return errors.Join(errs...)
+}
+
+func (m *Manager) prepareDir(path string) (*dir, error) {
+	exists, err := vfs.Exists(m.opts.FS, path)
+	if err != nil {
+		return nil, err
+	}
+	if !exists {
+		if err := m.opts.FS.MkdirAll(path, 0o755); err != nil {
+			return nil, err
+		}
+		if err := m.opts.FS.SyncDir(filepath.Dir(path)); err != nil {
+			return nil, err
+		}
+	}
+	d := &dir{path: path, written: map[string]map[metadata.TopicPartition]int64{}}
+	if d.lock, err = m.opts.FS.Lock(filepath.Join(path, lockFile)); err != nil {
+		if errors.Is(err, vfs.ErrLocked) {
+			return nil, fmt.Errorf("failed to acquire lock on file .lock in %s; another broker is using this directory: %w", path, err)
+		}
+		return nil, err
+	}
+	if d.meta, d.hasMeta, err = readMeta(m.opts.FS, path); err != nil {
+		d.lock.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// Identity is the broker id and the cluster id that the directories agree on: -1 and "" if they do not say. Directories that
+// disagree are an error.
+func (m *Manager) Identity() (brokerID int32, clusterID string, err error) {
+	brokerID = -1
+	for _, d := range m.dirs {
+		if id := d.meta.BrokerID; id >= 0 {
+			if brokerID >= 0 && brokerID != id {
+				return -1, "", &MetaError{fmt.Errorf("broker.id is not the same in all log directories: %d and %d", brokerID, id)}
+			}
+			brokerID = id
+		}
+		if id := d.meta.ClusterID; id != "" {
+			if clusterID != "" && clusterID != id {
+				return -1, "", &MetaError{fmt.Errorf("cluster.id is not the same in all log directories: %s and %s", clusterID, id)}
+			}
+			clusterID = id
+		}
+	}
+	return brokerID, clusterID, nil
+}
+
+// SetTopicConfig replaces Options.TopicConfig; call it before Load.
+func (m *Manager) SetTopicConfig(f func(topic string) *config.Topic) { m.opts.TopicConfig = f }
+
+// Abandon releases the locks without a clean shutdown.
+func (m *Manager) Abandon() {
+	m.mu.Lock()
+	m.closed = true
+	dirs := m.dirs
+	m.mu.Unlock()
+	m.cancel()
+	m.stopRemovals()
+	m.bg.Wait()
+	for _, e := range m.entries() {
+		e.log.MarkOffline()
+		e.log.Close() // only lets go of the files
+	}
+	for _, d := range dirs {
+		d.lock.Close()
+	}
+}
+
+// Get returns the partition's log.
+func (m *Manager) Get(tp metadata.TopicPartition) (*logstore.Log, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if e := m.logs[tp]; e != nil {
+		return e.log, true
+	}
+	return nil, false
+}
+
+// All returns the logs, in no order.
+func (m *Manager) All() []*logstore.Log {
+	entries := m.entries()
+	out := make([]*logstore.Log, len(entries))
+	for i, e := range entries {
+		out[i] = e.log
+	}
+	return out
+}
+
+func (m *Manager) entries() []*entry {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Collect(maps.Values(m.logs))
+}
+
+// DirInfo describes a log directory, for DescribeLogDirs.
+type DirInfo struct {
+	Path                    string
+	Err                     error // why it is offline, or nil
+	TotalBytes, UsableBytes uint64
+	Logs                    []*logstore.Log
+}
+
+// Dirs describes all directories, offline ones too.
+func (m *Manager) Dirs() []DirInfo {
+	m.mu.Lock()
+	var out []DirInfo
+	index := map[*dir]int{}
+	for _, d := range m.dirs {
+		index[d] = len(out)
+		out = append(out, DirInfo{Path: d.path})
+	}
+	for _, e := range m.logs {
+		if i, ok := index[e.dir]; ok {
+			out[i].Logs = append(out[i].Logs, e.log)
+		}
+	}
+	for _, path := range slices.Sorted(maps.Keys(m.offline)) {
+		out = append(out, DirInfo{Path: path, Err: m.offline[path]})
+	}
+	m.mu.Unlock()
+	for i := range out {
+		if out[i].Err == nil {
+			out[i].TotalBytes, out[i].UsableBytes, _ = m.opts.FS.Space(out[i].Path) // 0 = not known
+		}
+	}
+	return out
+}
+
+// OfflineDirs says whether a directory is offline. Partitions that are not found may be in it.
+func (m *Manager) OfflineDirs() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.offline) > 0
+}
+
+// failDir takes a directory offline, with all its logs.
+func (m *Manager) failDir(d *dir, err error) {
+	m.mu.Lock()
+	i := slices.Index(m.dirs, d)
+	if i < 0 {
+		m.mu.Unlock()
+		return
+	}
+	m.dirs = slices.Delete(slices.Clone(m.dirs), i, i+1)
+	m.offline[d.path] = err
+	var lost []metadata.TopicPartition
+	var logs []*logstore.Log
+	for tp, e := range m.logs {
+		if e.dir == d {
+			lost, logs = append(lost, tp), append(logs, e.log)
+			delete(m.logs, tp)
+		}
+	}
+	m.mu.Unlock()
+	m.logger.Error("log directory failed; its partitions are offline", "dir", d.path, "partitions", len(lost), "err", err)
+	for _, l := range logs {
+		l.MarkOffline()
+	}
+	if m.opts.OnDirFailure != nil {
+		m.opts.OnDirFailure(d.path, lost, err)
+	}
+	// The caller may be a goroutine that Close of its log waits for.
+	m.background(func() {
+		d.checkpointMu.Lock()
+		d.failed = true
+		d.checkpointMu.Unlock()
+		for _, l := range logs {
+			l.Close() // lets go of the files; it says again that the log is offline
+		}
+		d.lock.Close()
+	})
+}
+
+// background runs f in a goroutine that Close waits for.
+func (m *Manager) background(f func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return
+	}
+	m.bg.Add(1)
+	go func() {
+		defer m.bg.Done()
+		f()
+	}()
+}
+
+// errClosed is for calls after Close.
+var errClosed = fmt.Errorf("log manager is closed: %w", kerr.KafkaStorageError)

@@ -1,0 +1,69 @@
+package logdir
+
+import (
+	"time"
+
+	"gokafka/logstore"
+)
+
+// Start begins the periodic work.
+func (m *Manager) Start() {
+	o := &m.opts
+	m.every(o.RetentionCheckInterval, m.ApplyRetention)
+	m.every(o.FlushCheckInterval, m.flushOld)
+	m.every(o.RecoveryPointCheckpointInterval, func() { m.warn("checkpoint of recovery points", m.CheckpointRecoveryPoints()) })
+	m.every(o.LogStartCheckpointInterval, func() { m.warn("checkpoint of log starts", m.CheckpointLogStarts()) })
+	m.every(o.HighWatermarkCheckpointInterval, func() { m.warn("checkpoint of high watermarks", m.CheckpointHighWatermarks()) })
+	m.every(o.ProducerExpirationInterval, func() {
+		for _, l := range m.All() {
+			l.RemoveExpiredProducers()
+		}
+	})
+}
+
+// every runs f after the initial delay and then once per interval, never twice at a time, until Close.
+func (m *Manager) every(interval time.Duration, f func()) {
+	if interval <= 0 {
+		return
+	}
+	m.background(func() {
+		if m.opts.Clock.Sleep(m.ctx, m.opts.InitialDelay) != nil {
+			return
+		}
+		for {
+			f()
+			if m.opts.Clock.Sleep(m.ctx, interval) != nil {
+				return
+			}
+		}
+	})
+}
+
+func (m *Manager) warn(what string, err error) {
+	if err != nil {
+		m.logger.Warn(what+" failed", "err", err)
+	}
+}
+
+// ApplyRetention deletes the old segments of all logs. Logs with compaction only are looked at too: what is below their log start goes.
+func (m *Manager) ApplyRetention() {
+	m.forLogs("retention", func(l *logstore.Log) error {
+		_, err := l.DeleteOldSegments()
+		return err
+	})
+}
+
+func (m *Manager) flushOld() {
+	m.forLogs("flush", (*logstore.Log).FlushIfOlder)
+}
+
+func (m *Manager) forLogs(what string, f func(*logstore.Log) error) {
+	for _, l := range m.All() {
+		if m.ctx.Err() != nil {
+			return
+		}
+		if err := f(l); err != nil {
+			m.logger.Warn(what+" failed", "topic", l.TopicPartition().Topic, "partition", l.TopicPartition().Partition, "err", err)
+		}
+	}
+}

@@ -1,0 +1,176 @@
+package logstore
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"gokafka/internal/vfs"
+	"gokafka/record"
+)
+
+// batchReader reads whole batches of a file one after the other.
+type batchReader struct {
+	file vfs.File
+	pos  int64 // of the next batch
+	end  int64
+	buf  *[]byte
+
+	bufPos int64
+	have   int
+}
+
+// next returns the bytes of the next batch, valid until the next call. ok is false at the end, or where what is left is not a whole batch.
+// Errors that are isCorrupt say that what is there is no batch.
+func (r *batchReader) next() (raw []byte, in batchInfo, ok bool, err error) {
+	if r.end-r.pos < record.HeaderSizeUpToMagicBytes {
+		return nil, in, false, nil
+	}
+	raw, err = r.window(record.HeaderSizeUpToMagicBytes)
+	if err != nil {
+		return nil, in, false, err
+	}
+	size, magic, err := record.PeekHeader(raw)
+	var m record.MagicError
+	if errors.As(err, &m) && m.IsLegacy() {
+		err = nil
+	}
+	if err != nil {
+		return nil, in, false, fmt.Errorf("at position %d: %w", r.pos, err)
+	}
+	if r.end-r.pos < size {
+		return nil, in, false, nil
+	}
+	if raw, err = r.window(size); err != nil {
+		return nil, in, false, err
+	}
+	raw = raw[:size]
+	in = parseInfo(raw, r.pos, size, magic)
+	if err := checkCRC(raw, magic); err != nil {
+		return nil, in, false, fmt.Errorf("at position %d: %w", r.pos, err)
+	}
+	r.pos += size
+	return raw, in, true, nil
+}
+
+// window returns at least n bytes at pos. The buffer grows with batches that are in the file, never with a declared length alone.
+func (r *batchReader) window(n int64) ([]byte, error) {
+	if r.pos < r.bufPos || r.pos+n > r.bufPos+int64(r.have) {
+		if int64(len(*r.buf)) < n {
+			*r.buf = make([]byte, n)
+		}
+		b := (*r.buf)[:min(int64(len(*r.buf)), r.end-r.pos)]
+		got, err := r.file.ReadAt(b, r.pos)
+		if int64(got) < n {
+			return nil, ioErr("read", orShort(err))
+		}
+		r.bufPos, r.have = r.pos, got
+	}
+	return (*r.buf)[r.pos-r.bufPos : r.have], nil
+}
+
+// checkCRC verifies a whole batch, or an entry of a legacy message set: CRC-32 from the magic on.
+func checkCRC(raw []byte, magic int8) error {
+	var stored, computed uint32
+	if magic >= 2 {
+		b := record.Batch(raw)
+		stored, computed = b.CRC(), b.ComputeCRC()
+	} else {
+		stored, computed = binary.BigEndian.Uint32(raw[12:]), crc32.ChecksumIEEE(raw[16:])
+	}
+	if stored != computed {
+		return fmt.Errorf("record is corrupt (stored crc = %d, computed crc = %d): %w", stored, computed, kerr.CorruptMessage)
+	}
+	return nil
+}
+
+// recover reads the whole segment, cuts it behind the last valid batch, and makes its indexes anew; leader epochs and producer state
+// follow the batches. It returns how many bytes were cut. The segment is active afterwards (Kafka 3.9 LogSegment.recover).
+func (l *loader) recover(s *segment, p *producers) (cutBytes int64, err error) {
+	s.resetIndexes(l.opts.Config.SegmentIndexBytes)
+	f, err := s.handle.acquire()
+	if err != nil {
+		return 0, ioErr("open segment", err)
+	}
+	defer s.handle.release()
+	size, err := f.Size()
+	if err != nil {
+		return 0, ioErr("recover segment", err)
+	}
+	buf := l.env.buffers.getRecover()
+	defer l.env.buffers.putRecover(buf)
+	r := &batchReader{file: f, end: size, buf: buf}
+	valid, lastEntry, lastOffset := int64(0), int64(0), s.base-1
+	for {
+		raw, in, ok, err := r.next()
+		if err == nil && ok {
+			err = s.inSequence(in, lastOffset)
+		}
+		if err != nil && !isCorrupt(err) {
+			return 0, err
+		}
+		if err != nil {
+			l.logger.Warn("found invalid batch, cutting the segment there", "file", s.path(logSuffix), "position", valid, "err", err)
+			break
+		}
+		if !ok {
+			break
+		}
+		s.noteTimestamp(in.maxTimestamp, in.lastOffset)
+		if valid-lastEntry > s.intervalBytes {
+			s.addEntry(in.lastOffset, valid)
+			lastEntry = valid
+		}
+		if !s.firstKnown {
+			s.firstTimestamp, s.firstKnown = in.maxTimestamp, true
+		}
+		valid, lastOffset = r.pos, in.lastOffset
+		if in.magic >= 2 {
+			l.learn(s, p, record.Batch(raw), in)
+		}
+	}
+	s.size.Store(valid)
+	s.dirty = true // a crash may have left it in the page cache only, and the recovery point says so
+	if size > valid {
+		if err := f.Truncate(valid); err != nil {
+			return 0, ioErr("truncate segment", err)
+		}
+	}
+	s.closeTimeIndex()
+	return size - valid, s.writeIndexes()
+}
+
+// inSequence says whether a batch may follow lastOffset in the segment. The CRC does not cover a batch's base offset.
+func (s *segment) inSequence(in batchInfo, lastOffset int64) error {
+	if !s.offsets.fits(in.lastOffset) || in.lastOffset <= lastOffset || in.magic >= 2 && (in.baseOffset <= lastOffset || in.lastOffset < in.baseOffset) {
+		return fmt.Errorf("offsets %d to %d cannot follow %d in segment %d: %w", in.baseOffset, in.lastOffset, lastOffset, s.base, kerr.CorruptMessage)
+	}
+	return nil
+}
+
+// learn takes leader epoch and producer state from a recovered batch.
+func (l *loader) learn(s *segment, p *producers, b record.Batch, in batchInfo) {
+	if in.leaderEpoch >= 0 && in.leaderEpoch > l.epochs.latest() {
+		l.epochs.assign(in.leaderEpoch, in.baseOffset)
+	}
+	if b.HasProducerID() {
+		p.apply(s, b, func(t AbortedTxn) { s.txns.add(t) })
+	}
+	p.state.UpdateMapEndOffset(in.lastOffset + 1)
+}
+
+// resetIndexes empties the indexes of a segment that is about to be read anew.
+func (s *segment) resetIndexes(maxSize int32) {
+	s.offsets.reset(int(maxSize))
+	s.offsets.last = s.base
+	s.times.reset(int(maxSize))
+	s.times.lastTs, s.times.lastOffset = record.NoTimestamp, s.base
+	s.txns.reset()
+	s.tsMu.Lock()
+	s.maxTs, s.maxTsOffset, s.maxTsUnknown = record.NoTimestamp, s.base, false
+	s.tsMu.Unlock()
+	s.firstKnown = false
+}
