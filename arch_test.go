@@ -81,7 +81,7 @@ func goFiles(t *testing.T, f func(pkg, path string, file *ast.File, fset *token.
 }
 
 func isTest(pkg, path string) bool {
-	return strings.HasSuffix(path, "_test.go") || strings.HasPrefix(pkg, "compat_test") || strings.HasPrefix(pkg, "coordination/embedded/contract")
+	return strings.HasSuffix(path, "_test.go") || strings.HasPrefix(pkg, "compat_test") || strings.HasPrefix(pkg, "coordination/embedded/contract") || pkg == "coordination/zktest"
 }
 
 func TestImports(t *testing.T) {

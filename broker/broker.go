@@ -53,7 +53,8 @@ type Broker struct {
 	logger *slog.Logger // with the server's prefix
 	base   *slog.Logger
 
-	embedded    *embedded.Server // own one, or nil
+	embedded    *embedded.Server     // own one, or nil
+	zk          coordination.Options // of session
 	session     *coordination.Session
 	clusterID   string
 	logs        *logdir.Manager
@@ -192,6 +193,7 @@ func (b *Broker) openDirs(ctx context.Context, _ Options) error {
 			b.logs.Abandon() // a clean shutdown has taken it away
 		}
 	})
+	b.takeOver(ctx)
 	id, _, err := b.logs.Identity()
 	if err != nil {
 		return err

@@ -38,6 +38,7 @@ func (b *Broker) openCoordination(ctx context.Context, o Options) error {
 			return err
 		}
 	}
+	b.zk = opts
 	wait, cancel := context.WithTimeout(ctx, b.cfg.ZooKeeperConnection)
 	defer cancel()
 	var err error

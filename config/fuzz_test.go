@@ -105,7 +105,7 @@ func FuzzBroker(f *testing.F) {
 		if err != nil {
 			return
 		}
-		b, _, err := fromProperties(static)
+		b, _, err := fromProperties(static, nil)
 		if err != nil {
 			if strings.ContainsAny(err.Error(), "\r\n") {
 				t.Errorf("error of several lines: %q", err)

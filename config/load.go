@@ -45,10 +45,11 @@ func Load(in Input) (*Broker, []string, error) {
 	maps.Copy(props, file)
 	maps.Copy(props, env)
 	maps.Copy(props, overrides)
-	return fromProperties(props)
+	return fromProperties(props, in.Base)
 }
 
-func fromProperties(props map[string]string) (*Broker, []string, error) {
+// fromProperties makes the Broker of props. There are no warnings of what base says: nobody who reads them wrote it.
+func fromProperties(props, base map[string]string) (*Broker, []string, error) {
 	b, err := NewBroker(props)
 	if err != nil {
 		return nil, nil, oneLine(err)
@@ -56,7 +57,9 @@ func fromProperties(props map[string]string) (*Broker, []string, error) {
 	if err := b.refused(b.static); err != nil {
 		return nil, nil, oneLine(err)
 	}
-	return b, warnings(props), nil
+	told := maps.Clone(props)
+	maps.DeleteFunc(told, func(k, v string) bool { return base[k] == v })
+	return b, warnings(told), nil
 }
 
 // oneLine keeps a value with a line break from breaking the promise of Load.

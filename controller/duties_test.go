@@ -225,3 +225,29 @@ func TestStopWhileStuckInZooKeeper(t *testing.T) {
 	}
 	b.link.Restore()
 }
+
+// A broker that is gone and back before the controller looks has the same id and a newer epoch. It has forgotten
+// everything, and requests with its old epoch are refused.
+func TestBounceThatNobodySaw(t *testing.T) {
+	tc := newTestCluster(t)
+	for _, id := range []int32{1, 2} {
+		tc.start(id)
+	}
+	tc.brokers[1].control()
+	tc.awaitController()
+	tc.createTopic("t", []int32{2, 1}, []int32{1, 2})
+	eventually(t, "the topic is led", func() bool { return tc.allLead("t", 2) })
+	tp := metadata.TopicPartition{Topic: "t"}
+	tc.brokers[1].link.Cut()
+	tc.brokers[2].stop()
+	tc.start(2)
+	tc.brokers[1].link.Restore()
+	eventually(t, "it is told everything under its new epoch", func() bool {
+		r0, _ := tc.brokers[2].role(tp)
+		r1, _ := tc.brokers[2].role(metadata.TopicPartition{Topic: "t", Partition: 1})
+		return r0 == "follows 1 at 1" && r1 == "follows 1 at 1" && len(tc.brokers[2].seen()) == 2
+	})
+	if st := tc.states()[tp]; st.Leader != 1 || !slices.Equal(st.ISR, []int32{1}) || st.LeaderEpoch != 1 {
+		t.Errorf("a bounce is a failure and a start: %+v", st)
+	}
+}

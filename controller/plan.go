@@ -146,7 +146,7 @@ func (pl *plan) commit(results []stateResult) (stored []stateWrite, conflicts []
 		switch {
 		case r.fresh != nil:
 			w.p.info = r.fresh
-			_ = 0
+			conflicts = append(conflicts, w.p)
 		case r.err != nil:
 			pl.refused = append(pl.refused, refusal{w.p, fmt.Errorf("%s: %w", w.p.tp, r.err)})
 		default:

@@ -1,6 +1,7 @@
 package coordination
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -90,6 +91,14 @@ func (d *dialer) established() {
 	}
 }
 
+// credentials are what the newest connection's handshake gave. Call it when the session is established: nothing writes them then.
+func (d *dialer) credentials() Credentials {
+	d.mu.Lock()
+	c := d.last
+	d.mu.Unlock()
+	return Credentials{ID: int64(binary.BigEndian.Uint64(c.head[12:20])), Password: bytes.Clone(c.head[24:40])}
+}
+
 // closeLast breaks the newest connection.
 func (d *dialer) closeLast() {
 	d.mu.Lock()
@@ -119,8 +128,9 @@ type conn struct {
 	wrote    bool
 	lastZxid [8]byte
 
-	// Used by the goroutine that reads only.
+	// Used by the goroutine that reads only, and once the handshake is over by whoever asks for the credentials.
 	read int64 // bytes
+	head [connectResponseBytes]byte
 
 	resumed     bool // set by the handshake's goroutine before the reader starts: there may be watches to re-send
 	sentOnce    sync.Once
@@ -160,6 +170,9 @@ func (c *conn) Read(b []byte) (int, error) {
 		}
 		t.Stop()
 	}
+	if c.read < connectResponseBytes {
+		copy(c.head[c.read:], b[:n])
+	}
 	c.read += int64(n)
 	if err != nil {
 		err = &lossError{err}
@@ -167,5 +180,8 @@ func (c *conn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// handshakeOver says whether the connect response was read: 4 bytes of length and at least 36 of body.
-func (c *conn) handshakeOver() bool { return c.read >= 40 }
+// connectResponseBytes is the connect response without its optional last byte: length 4, protocol version 4, timeout 4, session id 8, password 4 + 16.
+const connectResponseBytes = 40
+
+// handshakeOver says whether the connect response was read.
+func (c *conn) handshakeOver() bool { return c.read >= connectResponseBytes }

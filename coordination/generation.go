@@ -26,7 +26,9 @@ type Generation struct {
 	ctx   context.Context // ends, with its cause, when the Generation is over
 	endIt context.CancelCauseFunc
 
-	id int64 // set before anybody but the Session has the Generation
+	// Both are set before anybody but the Session has the Generation.
+	id    int64
+	creds Credentials
 
 	mu    sync.Mutex     // guards over, up and calls.Add
 	over  bool           // no further call may start

@@ -71,6 +71,7 @@ func (s *Session) establish(ctx context.Context, number int64) (*Generation, err
 		err = g.awaitUp(ctx)
 		if err == nil {
 			g.id = g.conn.SessionID()
+			g.creds = g.dialer.credentials()
 			s.log.Info("zookeeper session established", "generation", number, "session", fmt.Sprintf("0x%x", g.id))
 			return g, nil
 		}

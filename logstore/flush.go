@@ -40,6 +40,7 @@ func (l *Log) flushTo(offset int64, force bool) error {
 	l.flushMu.Lock()
 	defer l.flushMu.Unlock()
 	l.mu.Lock()
+	offset = min(offset, l.logEnd.Load()) // it may have been truncated since
 	job, err := l.gather(offset, force)
 	l.mu.Unlock()
 	if err != nil || job == nil {
@@ -66,7 +67,8 @@ func (l *Log) gather(offset int64, force bool) (*flushJob, error) {
 	}
 	segs := *l.segs.Load()
 	job := &flushJob{truncations: l.truncations, growing: segs[len(segs)-1]}
-	for i := max(0, floorSegment(segs, rp)); i < len(segs); i++ {
+	// The segment before may have been cut at the recovery point, where the next one begins.
+	for i := max(0, floorSegment(segs, rp)-1); i < len(segs); i++ {
 		s := segs[i]
 		if s.base > offset || s.base == offset && !force {
 			break

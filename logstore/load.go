@@ -398,7 +398,13 @@ func (ld *loader) recoverLog() error {
 
 // recoverUnflushed recovers the segments from the one that holds the recovery point on. What follows the first that was cut is deleted.
 func (ld *loader) recoverUnflushed() error {
-	for i := max(0, floorSegment(ld.segs, ld.opts.RecoveryPoint)); i < len(ld.segs); i++ {
+	first := max(0, floorSegment(ld.segs, ld.opts.RecoveryPoint))
+	if lost, err := ld.fit(first - 1); err != nil {
+		return err
+	} else if lost {
+		ld.logger.Warn("there is a gap before the segment with the recovery point", "file", ld.segs[first].path(logSuffix))
+	}
+	for i := first; i < len(ld.segs); i++ {
 		s := ld.segs[i]
 		all := ld.segs
 		ld.segs = all[:i]
@@ -407,7 +413,7 @@ func (ld *loader) recoverUnflushed() error {
 		if err != nil {
 			return err
 		}
-		lost, err := ld.lostTail(i)
+		lost, err := ld.fit(i)
 		if err != nil {
 			return err
 		}
@@ -421,17 +427,25 @@ func (ld *loader) recoverUnflushed() error {
 	return nil
 }
 
-// lostTail says whether what follows the i-th segment does not fit to it, after a power failure. The segment may end before the next begins,
-// because its unsynced end was lost without leaving a torn batch: what follows must go, or a hole would stay that no replica ever
-// fills (Kafka 3.9 keeps it). In a compacted topic such a gap is common, and nothing tells one from the other. Or it may reach
-// into the next, which then was deleted by a truncation, and came back.
-func (ld *loader) lostTail(i int) (bool, error) {
-	if i+1 == len(ld.segs) {
+// fit makes the i-th segment end where the next begins, after a power failure. It may reach into the next, if its truncation was lost but
+// not what was written since: then it is cut again. Or it may end before, because its unsynced end was lost without leaving a torn batch: then
+// what follows must go, and lost is true, or a hole would stay that no replica ever fills. Kafka 3.9 leaves both. In a compacted topic gaps
+// are common, and nothing tells one from the other.
+func (ld *loader) fit(i int) (lost bool, err error) {
+	if i < 0 || i+1 >= len(ld.segs) {
 		return false, nil
 	}
-	end, err := ld.segs[i].nextOffset()
-	next := ld.segs[i+1].base
-	return end > next || end < next && !ld.opts.Config.CleanupCompact, err
+	s, next := ld.segs[i], ld.segs[i+1].base
+	end, err := s.nextOffset()
+	if err != nil || end <= next {
+		return end < next && !ld.opts.Config.CleanupCompact, err
+	}
+	ld.logger.Warn("cutting a segment that reaches into the next", "file", s.path(logSuffix), "end", end, "next", next)
+	if err := s.activate(ld.opts.Config); err != nil {
+		return false, err
+	}
+	_, err = s.truncateTo(next, ld.nowMs)
+	return false, err
 }
 
 // dropFrom deletes the segments from the i-th on, with their snapshots.

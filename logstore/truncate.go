@@ -16,14 +16,14 @@ func (l *Log) TruncateTo(offset int64) (bool, error) {
 	// Whole segments go first, and durably, before their place is written anew: if they came back after a crash, old batches would
 	// follow new ones.
 	if boundary := l.segmentAbove(offset); boundary >= 0 {
-		if _, err := l.cutAt(boundary); err != nil {
+		if _, err := l.cutAt(boundary, true); err != nil {
 			return false, l.settle(err)
 		}
 		if err := l.env.fs.SyncDir(l.dir.get()); err != nil {
 			return false, l.settle(ioErr("sync directory", err))
 		}
 	}
-	cut, err := l.cutAt(offset)
+	cut, err := l.cutAt(offset, false)
 	return cut, l.settle(err)
 }
 
@@ -39,12 +39,12 @@ func (l *Log) segmentAbove(offset int64) int64 {
 	return segs[i+1].base
 }
 
-func (l *Log) cutAt(offset int64) (bool, error) {
+func (l *Log) cutAt(offset int64, wholeSegments bool) (bool, error) {
 	if err := l.lockForCut(offset); err != nil {
 		return false, err
 	}
 	defer l.mu.Unlock()
-	return l.truncateTo(offset)
+	return l.truncateTo(offset, wholeSegments)
 }
 
 // lockForCut returns with mu held and the recovery point on the disk not above offset, where the log is about to be cut.
@@ -62,7 +62,9 @@ func (l *Log) lockForCut(offset int64) error {
 	}
 }
 
-func (l *Log) truncateTo(offset int64) (bool, error) {
+// truncateTo removes what is at or above offset. With wholeSegments, offset is the base of a segment, which goes too instead of staying,
+// empty. Caller holds mu.
+func (l *Log) truncateTo(offset int64, wholeSegments bool) (bool, error) {
 	end := l.logEnd.Load()
 	if offset >= end {
 		// A leader that wrote nothing leaves an epoch entry at its end, which another leader may contradict.
@@ -81,8 +83,8 @@ func (l *Log) truncateTo(offset int64) (bool, error) {
 	// The recovery point falls first: if what follows is only half done when the machine dies, all of it is read again.
 	l.recoveryPoint.Store(min(l.recoveryPoint.Load(), offset))
 	keep := floorSegment(segs, offset) + 1
-	if segs[keep-1].base == offset && keep > 1 {
-		keep-- // it would be left empty
+	if wholeSegments && keep > 1 && segs[keep-1].base == offset {
+		keep--
 	}
 	gone := segs[keep:]
 	l.setSegments(segs[:keep:keep])

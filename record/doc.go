@@ -1,3 +1,11 @@
 // Package record is the format of stored and transferred records: the batch of magic 2, its records, their compression
 // and the checks that a leader makes on what producers send.
+//
+// Batch is a view on the bytes of one batch; Next cuts it off a buffer, Batch.Iterate and Codecs.Iterate walk its records, a
+// Builder makes one. Codecs holds the pools of one broker and has Check, which does to a Produce payload all that is done before
+// the partition's lock is taken; Checked.Assign does the rest under it.
+//
+// Invariants: a function that takes bytes from outside returns an error for any of them and never panics; memory grows with bytes
+// that are there, never with a length that is declared; what a batch decompresses to is bounded by the caller or streamed through a
+// window of 64 KiB. The package starts no goroutine and has no lock but those of its pools.
 package record

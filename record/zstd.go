@@ -16,6 +16,8 @@ const (
 	zstdWindowBytes = 8 << 20
 	// zstdUltraBytes bounds what frames with a larger window may decode to; they are decoded as a whole.
 	zstdUltraBytes = 64 << 20
+	// zstdBlockBytes is the most that a block holds.
+	zstdBlockBytes = 128 << 10
 	// zstdMaxWindowBytes is the largest window that libzstd accepts by default. Decoding as a whole allocates none.
 	zstdMaxWindowBytes = 128 << 20
 )
@@ -46,8 +48,8 @@ func (r *zstdReader) open(c *Codecs, src []byte) error {
 		return err
 	}
 	if h.HasFCS && h.FrameContentSize <= zstdWholeBytes {
-		// A block is at least 4 bytes and holds at most 128 KiB: a small frame gets no large buffer for what it declares.
-		size := min(int(h.FrameContentSize), len(src)*(128<<10/4))
+		// A block is at least 4 bytes: a small frame gets no large buffer for what it declares.
+		size := min(int(h.FrameContentSize), len(src)*(zstdBlockBytes/4))
 		if err := r.whole(c, src, size); !errors.Is(err, zstd.ErrDecoderSizeExceeded) {
 			return err
 		}
@@ -73,7 +75,8 @@ func (r *zstdReader) open(c *Codecs, src []byte) error {
 	return d.Reset(&r.src)
 }
 
-// whole decodes src into r.plain, which gets no larger than sizeBytes, or than the buffer already is.
+// whole decodes src into r.plain, which gets no larger than sizeBytes, or than the buffer already is; if that is too small, the error is
+// zstd.ErrDecoderSizeExceeded.
 func (r *zstdReader) whole(c *Codecs, src []byte, sizeBytes int) error {
 	d, ok := c.zstdAll.Get().(*zstd.Decoder)
 	if !ok {
@@ -90,6 +93,10 @@ func (r *zstdReader) whole(c *Codecs, src []byte, sizeBytes int) error {
 	out, err := d.DecodeAll(src, r.block[:0])
 	c.zstdAll.Put(d)
 	r.plain = out
+	// The decoder has several errors for a buffer that is full; what they share is that the next block might not have fitted.
+	if err != nil && cap(r.block)-len(out) < zstdBlockBytes {
+		return zstd.ErrDecoderSizeExceeded
+	}
 	return err
 }
 

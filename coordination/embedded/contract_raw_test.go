@@ -15,7 +15,7 @@ const longTimeout = 30 * time.Second
 // rawRoot makes a fresh node.
 func rawRoot(c *raw) string {
 	c.t.Helper()
-	p := c.wantCode("root", codeOK, opCreate, createBody(fmt.Sprintf("/c%d-", rootCount.Add(1)), nil, flagSequential))
+	p := c.wantCode("root", codeOK, opCreate, createBody(fmt.Sprintf("/c%06d-", rootCount.Add(1)), nil, flagSequential))
 	d := decoder{b: p.body}
 	return d.text()
 }

@@ -42,13 +42,25 @@ func contract() map[string]func(*testing.T, *target) {
 	return cases
 }
 
-func TestContractEmbedded(t *testing.T) { runContract(t, startEmbedded(t)) }
+func TestContractEmbedded(t *testing.T) { runContract(t, startEmbedded) }
 
-func TestContractRealZooKeeper(t *testing.T) { runContract(t, startZooKeeper(t)) }
+func TestContractRealZooKeeper(t *testing.T) { runContract(t, startZooKeeper) }
 
-func runContract(t *testing.T, tg *target) {
+// runContract runs all cases beside each other on one server; those that restart it have one of their own.
+func runContract(t *testing.T, start func(*testing.T) *target) {
+	tg := start(t)
 	for name, f := range contract() {
-		t.Run(name, func(t *testing.T) { f(t, tg) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f(t, tg)
+		})
+	}
+	for name, f := range contractRestarts() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			notShort(t)
+			f(t, start(t))
+		})
 	}
 }
 
@@ -219,7 +231,7 @@ var open31 = zk.WorldACL(zk.PermAll)
 // root makes a fresh node for one case. The counter only names nodes of tests.
 func root(t *testing.T, c *zk.Conn) string {
 	t.Helper()
-	path, err := c.Create(fmt.Sprintf("/c%d-", rootCount.Add(1)), nil, zk.FlagSequence, open31)
+	path, err := c.Create(fmt.Sprintf("/c%06d-", rootCount.Add(1)), nil, zk.FlagSequence, open31)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -69,6 +69,9 @@ func (l *logFile) seal(records []byte) {
 // errDiskFull leaves the file in an unknown state: nothing may be appended or acknowledged any more, and the sync must
 // not be tried again (after a failed one the kernel may report the next as good without the data on disk).
 func (l *logFile) append(records []byte) error {
+	if len(records) == 0 {
+		return nil
+	}
 	l.seal(records)
 	if _, err := l.f.WriteAt(records, l.end); err != nil {
 		err = fmt.Errorf("append to %s at offset %d: %w", l.name, l.end, err)

@@ -160,7 +160,7 @@ func (l *loop) maybeSnapshot() {
 func (l *loop) takeSnapshot() {
 	l.s.syncer.snapshotting.Store(true)
 	content := l.m.encodeSnapshot(l.id)
-	l.cur.snap = &snapshotJob{zxid: l.m.zxid, content: content}
+	l.cur.snap = &snapshotJob{zxid: l.m.zxid, at: len(l.cur.records), content: content}
 	l.logBytes, l.logTxns, l.snapSize = 0, 0, int64(len(content))
 	l.offer()
 }

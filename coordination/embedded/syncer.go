@@ -24,7 +24,9 @@ type output struct {
 // snapshotJob asks for a new log from zxid + 1 on, and for content to be written as the snapshot of zxid.
 type snapshotJob struct {
 	zxid    int64
+	at      int // length of the batch's records up to zxid: the rest goes to the new log
 	content []byte
+	started bool // the snapshot writer has it
 }
 
 // syncer makes batches durable one after another. While it is at one, the loop gathers the next: group commit.
@@ -67,17 +69,22 @@ func (y *syncer) run() {
 func (y *syncer) persist(b *batch) error {
 	y.since.Store(max(1, int64(y.s.clock.Mono())))
 	defer y.since.Store(0)
-	if len(b.records) > 0 {
-		if err := y.store.log.append(b.records); err != nil {
-			return err
-		}
-	}
 	if b.snap == nil {
-		return nil
+		return y.store.log.append(b.records)
+	}
+	if err := y.store.log.append(b.records[:b.snap.at]); err != nil {
+		return err
 	}
 	if _, err := y.store.roll(b.snap.zxid + 1); err != nil {
 		return err
 	}
+	y.startSnapshot(b.snap)
+	return y.store.log.append(b.records[b.snap.at:])
+}
+
+// startSnapshot writes a snapshot whose transactions are durable in the log.
+func (y *syncer) startSnapshot(job *snapshotJob) {
+	job.started = true
 	y.s.snapshots.Add(1)
 	go func(st *store, job *snapshotJob) {
 		defer y.s.snapshots.Done()
@@ -87,8 +94,7 @@ func (y *syncer) persist(b *batch) error {
 		} else if err := st.clean(); err != nil {
 			y.s.logger.Warn("coordination: old files could not be removed", "err", err)
 		}
-	}(y.store, b.snap)
-	return nil
+	}(y.store, job)
 }
 
 func (y *syncer) deliver(b *batch) {
@@ -114,7 +120,7 @@ func (y *syncer) drop(b *batch) {
 		y.s.flow.release(o.cost)
 		o.conn.sent(len(o.b))
 	}
-	if b.snap != nil {
+	if b.snap != nil && !b.snap.started {
 		y.snapshotting.Store(false)
 	}
 }
