@@ -59,6 +59,7 @@ func (c *Controller) alterPartition(ctx context.Context, req AlterPartitionReque
 	var writes []stateWrite
 	var index []int // of each write in results
 	var named []*partition
+	seen := map[*partition]bool{}
 	for i := range req.Partitions {
 		a := &req.Partitions[i]
 		r := &results[i]
@@ -72,10 +73,11 @@ func (c *Controller) alterPartition(ctx context.Context, req AlterPartitionReque
 			r.Topic = name
 		}
 		p := c.s.partition(metadata.TopicPartition{Topic: r.Topic, Partition: a.Partition})
-		if p == nil || p.info == nil || slices.Contains(named, p) {
+		if p == nil || p.info == nil || seen[p] {
 			r.Err = fmt.Errorf("AlterPartition of %s-%d: %w", r.Topic, a.Partition, kerr.UnknownTopicOrPartition)
 			continue
 		}
+		seen[p] = true
 		named = append(named, p)
 		next, change, err := c.s.judgeAlterPartition(req.BrokerID, a, p)
 		r.Err, r.State = err, *p.info
@@ -137,6 +139,10 @@ func (s *cluster) judgeAlterPartition(sender int32, a *AlterPartition, p *partit
 		return refuse("empty ISR, or a member twice", kerr.InvalidRequest) // readers of the state znode rely on it
 	}
 	for _, id := range a.ISR {
+		if !slices.Contains(p.assignment.Replicas, id) {
+			// Apache does not look. An ISR of strangers only could never be led again.
+			return refuse(fmt.Sprintf("member %d is not a replica", id), kerr.InvalidRequest)
+		}
 		if !s.isLive(id) {
 			return refuse(fmt.Sprintf("member %d is not live", id), kerr.IneligibleReplica)
 		}

@@ -40,12 +40,13 @@ func TestJudgeAlterPartition(t *testing.T) {
 		{name: "recovered", sender: 1, leaderEpoch: 7, partitionEpoch: stored, isr: "1 2 3", curRecovery: 1, change: true},
 		{name: "recovery state of the future", sender: 1, leaderEpoch: 7, partitionEpoch: stored, isr: "1", recovery: 5, code: kerr.InvalidRequest},
 		{name: "dead member", sender: 1, leaderEpoch: 7, partitionEpoch: stored, isr: "1 2 9", code: kerr.IneligibleReplica},
+		{name: "stranger", sender: 1, leaderEpoch: 7, partitionEpoch: stored, isr: "1 2 6", code: kerr.InvalidRequest},
 		{name: "member that is shutting down", sender: 1, leaderEpoch: 7, partitionEpoch: stored, isr: "1 2 5", code: kerr.IneligibleReplica},
 		{name: "empty", sender: 1, leaderEpoch: 7, partitionEpoch: stored, isr: "", code: kerr.InvalidRequest},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			cur := metadata.PartitionState{ControllerEpoch: 4, Leader: 1, LeaderEpoch: 7, ISR: list("1 2 3"), PartitionEpoch: stored, Recovery: tc.curRecovery}
-			s, p := picture(list("1 2 3 4 5"), list("5"), Assignment{Replicas: list("1 2 3 4 5")}, cur)
+			s, p := picture(list("1 2 3 4 5 6"), list("5"), Assignment{Replicas: list("1 2 3 4 5 9")}, cur)
 			next, change, err := s.judgeAlterPartition(tc.sender, &AlterPartition{
 				LeaderEpoch: tc.leaderEpoch, PartitionEpoch: tc.partitionEpoch, ISR: list(tc.isr), Recovery: tc.recovery,
 			}, p)

@@ -204,10 +204,13 @@ func (c *Controller) brokerModified(ctx context.Context, id int32) error {
 	moved := endpointOf(old, c.opt.controlListener()) != endpointOf(now, c.opt.controlListener())
 	c.s.brokers[id] = now
 	if moved { // Apache goes on with the old address until the broker bounces
-		c.removeBroker(id)
+		unanswered := c.removeBroker(id)
 		c.addBroker(now)
 		if ch := c.channels[id]; ch != nil {
-			ch.overflowed.Store(true) // what was queued is lost: tell it everything
+			for _, req := range unanswered { // what was queued is lost: tell it everything
+				ch.lost(req)
+			}
+			ch.overflowed.Store(true)
 			c.resend(id, ch)
 		}
 	}

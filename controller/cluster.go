@@ -220,3 +220,5 @@ func (p *partition) hasPreferredLeader() bool {
 	}
 	return p.info.Leader == preferred
 }
+
+func sortedKeys[K int32 | string, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

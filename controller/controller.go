@@ -129,7 +129,7 @@ func (c *Controller) expired() {
 	done := make(chan struct{})
 	over := func() { close(done) }
 	c.queue.clear(ErrNotActive, event{
-		name: "Expire", key: "expire",
+		name: "Expire", key: "expire", always: true,
 		run: func(context.Context) error {
 			defer over()
 			c.controllerID = noController
@@ -200,7 +200,14 @@ func (c *Controller) loop(ctx context.Context) {
 }
 
 func (c *Controller) process(e event) {
-	_, ctx := c.generation()
+	g, ctx := c.generation()
+	if g.Err() != nil && !e.always {
+		// The Expire event is about to come. Until then the picture is out of date, or half made.
+		if e.drop != nil {
+			e.drop(ErrNotActive)
+		}
+		return
+	}
 	c.counters.events.Add(1)
 	err := e.run(ctx)
 	switch {

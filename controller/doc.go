@@ -8,7 +8,7 @@
 // Stop resigns. IsActive and ActiveEpoch say whether it is elected. Topics, partitions to add, deletions and configs
 // come to it through ZooKeeper, whoever writes them: there is no CreateTopic here. What comes as requests has a method:
 // AlterPartition, ControlledShutdown, AllocateProducerIDs, ElectLeaders, AlterPartitionReassignments,
-// ListPartitionReassignments; each is answered by the loop, with ErrNotActive if this broker is not the controller or
+// ListPartitionReassignments, UpdateFeatures; each is answered by the loop, with ErrNotActive if this broker is not the controller or
 // stops being it meanwhile. UncleanElectionEnabled is told of a setting that became true. Journal and Metrics are for
 // people.
 //
@@ -31,6 +31,15 @@
 //   - To one broker requests go in the order of decisions, and within a batch LeaderAndIsr, UpdateMetadata, StopReplica;
 //     each is repeated until it is answered or the broker's registration is gone.
 //   - Nothing but ZooKeeper survives an office: reassignments live in the topic znode, deletions in /admin/delete_topics.
+//
+// # Where it differs from Apache's
+//
+//   - AlterPartition is refused (INVALID_REQUEST) from a broker that does not lead, and for an ISR that is empty, names a
+//     member twice or names one that is not a replica. A reassignment that would leave out the whole ISR is refused.
+//   - A conflict that is the echo of an own write, whose reply was lost, is no conflict.
+//   - A znode that cannot be read costs its own topic, partition or broker, not the cluster its controller.
+//   - A broker that changes its endpoint is reached at the new one at once; one whose queue overflows is resent its state.
+//   - A controller whose epoch was raised behind its back gives its office up instead of failing for ever.
 //
 // # Goroutines, bounds, locks
 //

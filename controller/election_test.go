@@ -1,10 +1,13 @@
 package controller
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/twmb/franz-go/pkg/kerr"
 
 	"gokafka/metadata"
 )
@@ -196,5 +199,16 @@ func TestImbalance(t *testing.T) {
 	topic.partitions[1].info = &metadata.PartitionState{Leader: 1, ISR: []int32{1}} // counts, but cannot be taken back
 	if got := s.imbalanced(10); len(got) != 1 || len(got[0]) != 1 || got[0][0].tp.Partition != 0 {
 		t.Errorf("20 %%: %v", got)
+	}
+}
+
+func TestAMoveMayNotDropTheWholeISR(t *testing.T) {
+	cur := metadata.PartitionState{Leader: 3, ISR: list("3")}
+	_, p := picture(list("1 2 3"), nil, Assignment{Replicas: list("3 1 2"), Adding: list("3"), Removing: list("1 2")}, cur)
+	if err := p.mayDropTo(p.assignment.reassignTo(p.assignment.Origin())); !errors.Is(err, kerr.InvalidReplicaAssignment) {
+		t.Errorf("cancelling would drop 3, the only one in sync: %v", err)
+	}
+	if err := p.mayDropTo(p.assignment.reassignTo(list("3 2"))); err != nil {
+		t.Error(err)
 	}
 }

@@ -62,6 +62,11 @@ func (tc *testCluster) heard(topic metadata.TopicID, partition, epoch, leader in
 
 func newTestCluster(t *testing.T) *testCluster {
 	tc := &testCluster{t: t, zk: zktest.Start(t), brokers: map[int32]*fakeBroker{}, leaders: map[office]int32{}}
+	t.Cleanup(func() { // runs last: every controller has stopped and hung up
+		for _, b := range tc.sorted() {
+			b.wg.Wait()
+		}
+	})
 	tc.admin, _ = tc.zk.Open(t)
 	if err := znode.CreatePersistentPaths(t.Context(), tc.g()); err != nil {
 		t.Fatal(err)
@@ -109,7 +114,6 @@ func (tc *testCluster) start(id int32) *fakeBroker {
 	if b == nil {
 		b = &fakeBroker{tc: tc, id: id, topicNames: map[metadata.TopicID]string{}, failedDir: map[metadata.TopicPartition]bool{}}
 		tc.brokers[id] = b
-		tc.t.Cleanup(b.wg.Wait)
 	}
 	tc.mu.Unlock()
 	b.session, b.link = tc.zk.Open(tc.t)

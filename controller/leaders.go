@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -44,6 +43,7 @@ func (c *Controller) ElectLeaders(ctx context.Context, kind ElectionType, partit
 func (c *Controller) electRequested(ctx context.Context, kind ElectionType, tps []metadata.TopicPartition, allowUnclean bool) (map[metadata.TopicPartition]ElectionResult, error) {
 	out := map[metadata.TopicPartition]ElectionResult{}
 	var ps []*partition
+	seen := map[*partition]bool{}
 	refuse := func(tp metadata.TopicPartition, code error) {
 		out[tp] = ElectionResult{Leader: metadata.NoLeader, Err: fmt.Errorf("election for %s: %w", tp, code)}
 	}
@@ -56,7 +56,8 @@ func (c *Controller) electRequested(ctx context.Context, kind ElectionType, tps 
 			refuse(tp, kerr.InvalidTopicException)
 		case p.info != nil && !c.electionNeeded(kind, p):
 			refuse(tp, kerr.ElectionNotNeeded)
-		case !slices.Contains(ps, p):
+		case !seen[p]:
+			seen[p] = true
 			ps = append(ps, p)
 		}
 	}

@@ -31,6 +31,9 @@ type Options struct {
 	// be elected again. It returns the new broker epoch. nil: nothing to register.
 	Register func(ctx context.Context, g *coordination.Generation) (brokerEpoch int64, err error)
 
+	// SupportedFeatures are the features that this broker registers, for UpdateFeatures.
+	SupportedFeatures map[string]FeatureRange
+
 	// DeleteTopicEnable is delete.topic.enable.
 	DeleteTopicEnable bool
 	// UncleanLeaderElection is the broker's default of unclean.leader.election.enable; nil = false. It is asked at each

@@ -15,6 +15,8 @@ type event struct {
 	// key, if set, is the same for events that one look answers: only one of them waits at a time.
 	key string
 	run func(ctx context.Context) error
+	// always says to run it although the generation of the session is over.
+	always bool
 	// drop, if set, answers whoever waits for an event that will not be run.
 	drop func(err error)
 }

@@ -106,6 +106,9 @@ func (c *Controller) startReassignments(ctx context.Context, moves map[metadata.
 
 // reassign goes on with the move of p to a, as far as its ISR allows.
 func (c *Controller) reassign(ctx context.Context, p *partition, a Assignment) error {
+	if err := p.mayDropTo(a); err != nil {
+		return err
+	}
 	c.markIneligible("a reassignment is running", p.tp.Topic)
 	if err := c.storeReassignment(ctx, p, a); err != nil {
 		return err
@@ -121,6 +124,15 @@ func (c *Controller) reassign(ctx context.Context, p *partition, a Assignment) e
 		return err
 	}
 	return c.replicasTo(ctx, replicasIn(p, a.Adding), replicaNew) // A2
+}
+
+// mayDropTo refuses an assignment that leaves out the whole ISR, as the replacement or the cancelling of a move may: the
+// partition could be led again by an unclean election only. Apache with ZooKeeper does not look; with KRaft it does.
+func (p *partition) mayDropTo(a Assignment) error {
+	if p.info == nil || len(p.info.ISR) == 0 || len(without(p.info.ISR, a.Replicas)) < len(p.info.ISR) {
+		return nil
+	}
+	return fmt.Errorf("reassignment of %s to %s: none of them is in the ISR %v: %w", p.tp, a, p.info.ISR, kerr.InvalidReplicaAssignment)
 }
 
 // storeReassignment is phase U. What a superseded reassignment was adding, and nobody wants now, is stopped and deleted.
@@ -271,66 +283,3 @@ func (c *Controller) completeReassignment(ctx context.Context, p *partition) err
 func (c *Controller) reassigningPartitions() []*partition {
 	return c.s.partitionsWhere(func(p *partition) bool { return c.s.reassigning[p.tp] })
 }
-
-// resumeReassignments is part of taking office: first those asked for through ZooKeeper, then the others that the topic
-// znodes show.
-func (c *Controller) resumeReassignments(ctx context.Context) error {
-	started, err := c.zkReassignments(ctx)
-	if err != nil {
-		return err
-	}
-	for _, p := range c.reassigningPartitions() {
-		if err, ok := started[p.tp]; ok && err == nil {
-			continue
-		}
-		if err := c.reassign(ctx, p, p.assignment); err != nil {
-			if errors.Is(err, errMoved) || isOver(ctx, err) {
-				return err
-			}
-			c.log.Error("reassignment cannot be resumed", "partition", p.tp.String(), "error", err)
-		}
-	}
-	return nil
-}
-
-// reassignmentRequested serves /admin/reassign_partitions (legacy; written by tools that talk to ZooKeeper).
-func (c *Controller) reassignmentRequested(ctx context.Context) error {
-	_, err := c.zkReassignments(ctx)
-	return err
-}
-
-func (c *Controller) zkReassignments(ctx context.Context) (map[metadata.TopicPartition]error, error) {
-	targets, ok, err := c.store.reassignments(ctx)
-	if err != nil || !ok {
-		return nil, err
-	}
-	out := map[metadata.TopicPartition]error{}
-	moves := map[metadata.TopicPartition]Assignment{}
-	for tp, target := range targets {
-		moves[tp], _ = c.s.planReassignment(tp, target, false)
-	}
-	if err := c.startReassignments(ctx, moves, out); err != nil {
-		return nil, err
-	}
-	return out, c.dropZkReassignments(ctx, func(tp metadata.TopicPartition, _ []int32) bool { return out[tp] != nil })
-}
-
-// dropZkReassignments takes partitions out of /admin/reassign_partitions, which goes when it is empty.
-func (c *Controller) dropZkReassignments(ctx context.Context, drop func(metadata.TopicPartition, []int32) bool) error {
-	targets, ok, err := c.store.reassignments(ctx)
-	if err != nil || !ok {
-		return err
-	}
-	rest := maps.Clone(targets)
-	maps.DeleteFunc(rest, drop)
-	if len(rest) == len(targets) && len(rest) > 0 {
-		return nil
-	}
-	if err := c.store.setReassignments(ctx, rest); err != nil {
-		return err
-	}
-	_, _, err = c.store.reassignments(ctx) // arms the watch for the next
-	return err
-}
-
-func sortedKeys[K int32 | string, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"sync/atomic"
 
@@ -26,6 +27,8 @@ type channel struct {
 	// overflowed says that requests were dropped and that the broker's whole state must be sent again.
 	overflowed atomic.Bool
 	failures   atomic.Int64 // tries that failed since the last answer
+	// stops are the replicas that a dropped request would have deleted. The loop owns it; bounded by the partitions.
+	stops map[metadata.TopicPartition]bool
 }
 
 // addBroker opens the channel to a broker. A broker without the inter-broker listener cannot be reached; what is sent
@@ -60,11 +63,14 @@ const failuresPerLine = 100
 // maxResponseBytes bounds the answer to a control request: 10 bytes for each partition.
 const maxResponseBytes = 64 << 20
 
-func (c *Controller) removeBroker(id int32) {
-	if ch := c.channels[id]; ch != nil {
-		delete(c.channels, id)
-		ch.peer.Close()
+// removeBroker closes the channel and returns what the broker had not answered.
+func (c *Controller) removeBroker(id int32) []kmsg.Request {
+	ch := c.channels[id]
+	if ch == nil {
+		return nil
 	}
+	delete(c.channels, id)
+	return ch.peer.Close()
 }
 
 // send queues what the batch says.
@@ -72,7 +78,7 @@ func (c *Controller) send(b *batch) {
 	if b.isEmpty() {
 		return
 	}
-	for _, o := range b.requests(c.opt.BrokerID, c.opt.controlListener()) {
+	for _, o := range b.requests(c.opt.BrokerID, c.opt.InterBrokerListener) {
 		c.sendOne(o)
 	}
 }
@@ -84,16 +90,45 @@ func (c *Controller) sendOne(o outgoing) {
 		return
 	}
 	if ch.overflowed.Load() {
+		ch.lost(o.req)
 		return // everything will be told anew
 	}
 	c.log.Debug("sending", "broker", o.broker, "request", kmsg.NameForKey(o.req.Key()))
 	if err := ch.peer.Send(o.req, c.answerOf(o, ch)); err != nil {
-		ch.overflowed.Store(true)
-		c.counters.overflows.Add(1)
-		c.log.Warn("the broker does not take its requests; it will be told everything anew", "broker", o.broker, "dropped", ch.peer.Drop())
+		c.overflow(o.broker, ch)
+		ch.lost(o.req)
 		return
 	}
 	c.counters.sent.Add(1)
+}
+
+// overflow drops what waits for the broker. It is told everything anew after its next answer.
+func (c *Controller) overflow(id int32, ch *channel) {
+	dropped := ch.peer.Drop()
+	for _, req := range dropped {
+		ch.lost(req)
+	}
+	ch.overflowed.Store(true)
+	c.counters.overflows.Add(1)
+	c.log.Warn("the broker does not take its requests; it will be told everything anew", "broker", id, "dropped", len(dropped))
+}
+
+// lost remembers what the cluster as known does not tell: replicas that are no longer assigned and were to be deleted.
+func (ch *channel) lost(req kmsg.Request) {
+	stop, ok := req.(*protocol.StopReplicaRequest)
+	if !ok {
+		return
+	}
+	for _, t := range stop.Topics {
+		for _, p := range t.PartitionStates {
+			if p.Delete {
+				if ch.stops == nil {
+					ch.stops = map[metadata.TopicPartition]bool{}
+				}
+				ch.stops[metadata.TopicPartition{Topic: t.Topic, Partition: p.Partition}] = true
+			}
+		}
+	}
 }
 
 // answerOf is what happens with the broker's answer, in the channel's goroutine: it becomes an event.
@@ -152,6 +187,12 @@ func (c *Controller) resend(id int32, ch *channel) {
 			orders.addLeaderAndIsr([]int32{id}, r.p, false)
 		}
 	}
+	for tp := range ch.stops {
+		if p := c.s.partition(tp); p != nil && !slices.Contains(p.assignment.Replicas, id) {
+			orders.addStopReplica(id, p, true)
+		}
+	}
+	ch.stops = nil
 	orders.updateTo = map[int32]bool{} // everybody else knows
 	c.send(orders)
 }

@@ -37,6 +37,15 @@ func (s *store) ensureFeature(ctx context.Context) (map[string]int16, error) {
 	}
 }
 
+// setFeatures replaces the finalized features and returns the new version of /feature.
+func (s *store) setFeatures(ctx context.Context, finalized map[string]int16) (int32, error) {
+	cur, _, err := znode.ReadFeatures(ctx, s.g, false)
+	if err != nil {
+		return 0, err
+	}
+	return znode.WriteFeatures(ctx, s.g, znode.Features{Enabled: true, Version: 2, Finalized: finalized, ZkVersion: cur.ZkVersion})
+}
+
 // brokers reads all registrations and arms the watch on their list. Broken ones are left out and returned in bad.
 func (s *store) brokers(ctx context.Context) (live []*liveBroker, bad []error, err error) {
 	list, err := znode.ListBrokers(ctx, s.g, true)

@@ -30,9 +30,10 @@ type dialer struct {
 	handshake time.Duration
 	armed     func() bool // whether watches are to be re-sent
 
-	mu   sync.Mutex // guards the rest
-	last *conn
-	at   time.Duration // clock.Mono of the last dial
+	mu    sync.Mutex // guards the rest
+	last  *conn
+	creds Credentials
+	at    time.Duration // clock.Mono of the last dial
 }
 
 // dial has the signature that the library wants; its own timeout of one second is ignored.
@@ -91,12 +92,21 @@ func (d *dialer) established() {
 	}
 }
 
-// credentials are what the newest connection's handshake gave. Call it when the session is established: nothing writes them then.
+// noteCredentials keeps what the newest connection's handshake gave. It is called in the goroutine of the handshake: at
+// any other time a new connection may be making the next one.
+func (d *dialer) noteCredentials() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if c := d.last; c != nil {
+		d.creds = Credentials{ID: int64(binary.BigEndian.Uint64(c.head[12:20])), Password: bytes.Clone(c.head[24:40])}
+	}
+}
+
+// credentials are those of the session, once it is established.
 func (d *dialer) credentials() Credentials {
 	d.mu.Lock()
-	c := d.last
-	d.mu.Unlock()
-	return Credentials{ID: int64(binary.BigEndian.Uint64(c.head[12:20])), Password: bytes.Clone(c.head[24:40])}
+	defer d.mu.Unlock()
+	return d.creds
 }
 
 // closeLast breaks the newest connection.
@@ -128,7 +138,7 @@ type conn struct {
 	wrote    bool
 	lastZxid [8]byte
 
-	// Used by the goroutine that reads only, and once the handshake is over by whoever asks for the credentials.
+	// Used by the goroutine that reads only.
 	read int64 // bytes
 	head [connectResponseBytes]byte
 

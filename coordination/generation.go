@@ -30,10 +30,11 @@ type Generation struct {
 	id    int64
 	creds Credentials
 
-	mu    sync.Mutex     // guards over, up and calls.Add
+	mu    sync.Mutex     // guards over, up, wasUp and calls.Add
 	over  bool           // no further call may start
 	up    chan struct{}  // closed while connected
 	isUp  bool           // up is closed
+	wasUp bool           // it was connected before
 	calls sync.WaitGroup // requests in flight, also those whose caller has gone
 }
 
@@ -100,6 +101,7 @@ func (g *Generation) onEvent(ev zk.Event) {
 	switch ev.State {
 	case zk.StateHasSession:
 		g.dialer.established()
+		g.dialer.noteCredentials()
 		g.setUp(true)
 	case zk.StateDisconnected:
 		g.setUp(false)
@@ -111,8 +113,8 @@ func (g *Generation) onEvent(ev zk.Event) {
 
 func (g *Generation) setUp(up bool) {
 	g.mu.Lock()
-	changed := up != g.isUp
-	g.isUp = up
+	changed, again := up != g.isUp, g.wasUp
+	g.isUp, g.wasUp = up, g.wasUp || up
 	switch {
 	case changed && up:
 		close(g.up)
@@ -120,8 +122,12 @@ func (g *Generation) setUp(up bool) {
 		g.up = make(chan struct{})
 	}
 	g.mu.Unlock()
-	if changed && g.ctx.Err() == nil {
-		g.log.Debug("zookeeper connection", "connected", up)
+	switch {
+	case !changed || !again || g.ctx.Err() != nil:
+	case up:
+		g.log.Info("zookeeper connection restored, the session lives on")
+	default:
+		g.log.Warn("zookeeper connection lost, connecting again")
 	}
 }
 
@@ -189,6 +195,13 @@ func (g *Generation) Done() <-chan struct{} { return g.ctx.Done() }
 
 // Err says why the Generation is over: ErrSessionExpired or ErrClosed; nil while it lives.
 func (g *Generation) Err() error { return context.Cause(g.ctx) }
+
+// Connected says whether there is a connection now. Calls wait while there is none.
+func (g *Generation) Connected() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.isUp && !g.over
+}
 
 // Context returns a context that ends with parent or with the Generation, then with Err as its cause.
 func (g *Generation) Context(parent context.Context) (context.Context, context.CancelFunc) {

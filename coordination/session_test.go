@@ -146,6 +146,10 @@ func TestReconnectKeepsSession(t *testing.T) {
 	if s.Current() != g || g.Err() != nil {
 		t.Error("the session was replaced")
 	}
+	l.Cut()
+	zktest.Eventually(t, "disconnect", func() bool { return !g.Connected() })
+	l.Restore()
+	zktest.Eventually(t, "reconnect", g.Connected)
 }
 
 func TestLostReplyIsToldFromARealConflict(t *testing.T) {
@@ -213,6 +217,7 @@ func TestExpiryEndsEverythingBegunBefore(t *testing.T) {
 		}()
 	}
 	time.Sleep(30 * time.Millisecond) // not waited for: lets some of them queue up behind the cut line
+	sent := l.Requests(zktest.OpCreate)
 	l.Restore()
 	for range cap(errs) {
 		if err := <-errs; !errors.Is(err, coordination.ErrSessionExpired) {
@@ -234,6 +239,10 @@ func TestExpiryEndsEverythingBegunBefore(t *testing.T) {
 	}
 	if err := s.Close(); err != nil || !slices.Equal(order, []string{"before", "after"}) {
 		t.Errorf("hooks ran as %q", order)
+	}
+	// They were not even sent: what a closing session makes and unmakes would be seen by others.
+	if n := l.Requests(zktest.OpCreate) - sent; n != 1 {
+		t.Errorf("%d creates were sent after the expiry", n)
 	}
 }
 

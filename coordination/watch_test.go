@@ -32,7 +32,11 @@ func TestChangeWhileAwayIsTold(t *testing.T) {
 		}
 		s.Watch(p, coordination.WatchData, func() { fired[i].Add(1) })
 	}
-	for round := range int64(25) {
+	rounds := int64(25)
+	if testing.Short() {
+		rounds = 5
+	}
+	for round := range rounds {
 		for i := range nodes {
 			if _, err := g.ExistsW(ctx, fmt.Sprintf("/w%d", i)); err != nil {
 				t.Fatal(err)

@@ -39,7 +39,7 @@ func (h *Handlers) Metadata(ctx context.Context, r *Request, q *kmsg.MetadataReq
 			resp.AuthorizedOperations = h.operations(ctx, r, security.Cluster, security.ClusterName)
 		}
 	}
-	m := &metadataAnswer{h: h, ctx: ctx, r: r, q: q, im: im}
+	m := &metadataAnswer{h: h, ctx: ctx, r: r, q: q, im: im, resp: resp}
 	all := q.Topics == nil || r.Version == 0 && len(q.Topics) == 0
 	switch {
 	case all:
@@ -64,6 +64,7 @@ type metadataAnswer struct {
 	r      *Request
 	q      *kmsg.MetadataRequest
 	im     *metadata.Image
+	resp   *kmsg.MetadataResponse
 	topics []kmsg.MetadataResponseTopic
 }
 
@@ -78,6 +79,8 @@ func (m *metadataAnswer) invalid() bool {
 	if !bad {
 		return false
 	}
+	// Apache answers the request as a whole: no brokers, no controller.
+	m.resp.ControllerID, m.resp.ClusterID, m.resp.Brokers = -1, nil, nil
 	for _, t := range m.q.Topics {
 		name := ""
 		if t.Topic != nil {

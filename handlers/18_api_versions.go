@@ -48,8 +48,10 @@ func apiKey(row *Row) kmsg.ApiVersionsResponseApiKey {
 // unsupportedApiVersions answers a version of ApiVersions that is not known: in version 0, with the range that is. The request's
 // body is not parsed, but unknown versions count as flexible, and a broken header is a broken request.
 func (h *Handlers) unsupportedApiVersions(r *Request) (Answer, error) {
-	if _, err := protocol.SkipTags(r.Body); err != nil {
-		return Answer{}, err
+	if r.Version >= 3 {
+		if _, err := protocol.SkipTags(r.Body); err != nil {
+			return Answer{}, err
+		}
 	}
 	resp := kmsg.NewPtrApiVersionsResponse()
 	resp.ErrorCode = kerr.UnsupportedVersion.Code

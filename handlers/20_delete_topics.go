@@ -31,7 +31,7 @@ func (h *Handlers) DeleteTopics(ctx context.Context, r *Request, q *kmsg.DeleteT
 		t := kmsg.NewDeleteTopicsResponseTopic()
 		t.Topic, t.TopicID = asked[i].Topic, asked[i].TopicID
 		if refuseAll != nil {
-			t.ErrorCode, t.ErrorMessage = refuseAll.Code, deletionMessage(refuseAll)
+			t.ErrorCode = refuseAll.Code
 		} else if err := h.deleteTopic(ctx, r, im, &t); err != nil {
 			t.ErrorCode = h.code(err)
 		} else {
@@ -70,13 +70,6 @@ func (h *Handlers) refuseDeletion(r *Request, asked []kmsg.DeleteTopicsRequestTo
 	return nil
 }
 
-func deletionMessage(err *kerr.Error) *string {
-	if err == kerr.InvalidRequest {
-		return kmsg.StringPtr("Topic name and topic ID can not both be specified.")
-	}
-	return nil
-}
-
 // deleteTopic marks a topic for deletion and fills in its name when it was given by id.
 func (h *Handlers) deleteTopic(ctx context.Context, r *Request, im *metadata.Image, t *kmsg.DeleteTopicsResponseTopic) error {
 	byID := t.TopicID != [16]byte{}
@@ -91,8 +84,8 @@ func (h *Handlers) deleteTopic(ctx context.Context, r *Request, im *metadata.Ima
 		t.Topic = &topic.Name
 	}
 	switch {
-	case t.Topic == nil:
-		return kerr.InvalidRequest
+	case t.Topic == nil: // neither name nor id: nothing that anybody could be allowed
+		return kerr.TopicAuthorizationFailed
 	case !h.may(ctx, r, security.Delete, security.Topic, *t.Topic):
 		return kerr.TopicAuthorizationFailed
 	case im.Topic(*t.Topic) == nil:

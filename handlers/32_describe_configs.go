@@ -25,9 +25,13 @@ func (h *Handlers) DescribeConfigs(ctx context.Context, r *Request, q *kmsg.Desc
 		out := kmsg.NewDescribeConfigsResponseResource()
 		out.ResourceType, out.ResourceName = res.ResourceType, res.ResourceName
 		out.Configs = []kmsg.DescribeConfigsResponseResourceConfig{}
+		out.ErrorMessage = new(string) // Apache's, where there is nothing to say
 		entries, err := h.describeConfigs(ctx, r, res)
 		if err != nil {
-			out.ErrorCode, out.ErrorMessage = h.code(err), text(err)
+			out.ErrorCode = h.code(err)
+			if m := text(err); m != nil {
+				out.ErrorMessage = m
+			}
 		}
 		for j := range entries {
 			if len(res.ConfigNames) == 0 || slices.Contains(res.ConfigNames, entries[j].Name) {
@@ -89,7 +93,8 @@ func invalidRequest(format string, args ...any) error {
 
 func describedConfig(q *kmsg.DescribeConfigsRequest, e *config.Entry) kmsg.DescribeConfigsResponseResourceConfig {
 	out := kmsg.NewDescribeConfigsResponseResourceConfig()
-	out.Name, out.Value, out.ReadOnly, out.IsDefault = e.Name, e.Value, e.ReadOnly, e.IsDefault()
+	// is_default of version 0 stays false: Apache 3.9 fills only the source that replaced it.
+	out.Name, out.Value, out.ReadOnly = e.Name, e.Value, e.ReadOnly
 	out.Source, out.IsSensitive, out.ConfigType = kmsg.ConfigSource(e.Source), e.Sensitive, kmsg.ConfigType(e.Type)
 	if q.IncludeDocumentation && e.Doc != "" {
 		out.Documentation = &e.Doc

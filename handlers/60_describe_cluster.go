@@ -24,7 +24,7 @@ func (h *Handlers) DescribeCluster(ctx context.Context, r *Request, q *kmsg.Desc
 			if q.EndpointType == 2 {
 				code = kerr.MismatchedEndpointType
 			}
-			resp.ErrorCode, resp.EndpointType = code.Code, q.EndpointType
+			resp.ErrorCode = code.Code
 			msg := "Unsupported endpoint type " + itoa(int(q.EndpointType))
 			if q.EndpointType == 2 {
 				msg = "The request was sent to an endpoint of type BROKER, but we wanted an endpoint of type CONTROLLER"

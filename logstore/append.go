@@ -36,7 +36,8 @@ type AppendInfo struct {
 // time, and writes it. The payload is patched in place and written from where it is; it is not kept.
 //
 // Errors wrap kerr values; one that names records is a *record.BatchError. A legacy message set is a record.MagicError. After an
-// error nothing of the batch is in the log (Kafka 3.9 UnifiedLog.append).
+// error nothing of the batch is in the log, unless it was the sync that failed, which flush.messages or a new leader epoch asks for
+// (Kafka 3.9 UnifiedLog.append).
 func (l *Log) AppendAsLeader(payload []byte, o AppendOptions) (AppendInfo, error) {
 	if err := l.ready(); err != nil {
 		return failedAppend(), err

@@ -4,38 +4,77 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+
+	"gokafka/internal/vfs"
 )
 
 // Close shuts the log down cleanly: everything is synced, the producer state is in a snapshot at the log end, the indexes are complete.
 // Without an error the directory can be loaded without recovery. Ranges that were handed out stay readable until released.
 func (l *Log) Close() error {
-	l.flushMu.Lock()
-	l.mu.Lock()
-	wasOpen := l.state.CompareAndSwap(int32(stateOpen), int32(stateClosed))
-	var job *flushJob
-	var err error
-	if wasOpen {
-		job, err = l.prepareClose()
-	}
-	l.mu.Unlock()
+	job, err := l.beginClose()
 	if err == nil && job != nil {
 		err = l.run(job, true)
 	}
+	return l.endClose(job, err)
+}
+
+// manyDirty is from how many logs on CloseAll syncs the volume instead of each file: that may have to write what others left unsynced.
+const manyDirty = 16
+
+// CloseAll closes the logs of one log directory. Where many have something to sync, one sync of the volume does it.
+func CloseAll(fs vfs.FS, parent string, logs []*Log) []error {
+	jobs, errs := make([]*flushJob, len(logs)), make([]error, len(logs))
+	dirty := 0
+	for i, l := range logs {
+		if jobs[i], errs[i] = l.beginClose(); jobs[i] != nil && !jobs[i].empty() {
+			dirty++
+		}
+	}
+	all := errors.ErrUnsupported
+	if dirty >= manyDirty {
+		all = vfs.SyncVolume(fs, parent)
+	}
+	for i, l := range logs {
+		switch {
+		case errs[i] != nil || jobs[i] == nil:
+		case errors.Is(all, errors.ErrUnsupported):
+			errs[i] = l.run(jobs[i], true)
+		default:
+			errs[i] = ioErr("sync volume", all)
+		}
+		errs[i] = l.endClose(jobs[i], errs[i])
+	}
+	return errs
+}
+
+// beginClose ends the log's use and writes what a clean directory has. The job is what is to be synced, nil if the log was not open.
+// It leaves flushMu held: a flush under way is over, and no other begins before endClose.
+func (l *Log) beginClose() (*flushJob, error) {
+	l.flushMu.Lock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.state.CompareAndSwap(int32(stateOpen), int32(stateClosed)) {
+		return nil, nil
+	}
+	return l.prepareClose()
+}
+
+func (l *Log) endClose(job *flushJob, err error) error {
 	l.flushMu.Unlock()
-	if err == nil && wasOpen {
+	if err == nil && job != nil {
 		if err = l.saveTopicID(); err == nil {
 			err = l.epochs.save()
 		}
-	}
-	if err == nil && wasOpen {
-		l.recoveryPoint.Store(l.logEnd.Load())
+		if err == nil {
+			l.recoveryPoint.Store(l.logEnd.Load())
+		}
 	}
 	l.endBackground()
 	l.retireAll()
 	if err != nil {
 		return l.settle(err)
 	}
-	if !wasOpen && l.Offline() {
+	if l.Offline() {
 		return l.usable()
 	}
 	return nil
@@ -97,7 +136,7 @@ func (l *Log) retireAs(suffix string) error {
 	if err == nil {
 		l.dir.set(name)
 	}
-	l.changes.Add(1)
+	l.changes.Add(2)
 	l.mu.Unlock()
 	l.retireAll()
 	return l.settle(ioErr("rename directory", err))

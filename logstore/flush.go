@@ -33,6 +33,8 @@ type flushJob struct {
 	truncations int64
 }
 
+func (j *flushJob) empty() bool { return len(j.segs) == 0 && len(j.snaps) == 0 && !j.syncDir }
+
 // flushTo syncs what is below offset, and then raises the recovery point to it. The lock is not held over the syncs.
 func (l *Log) flushTo(offset int64, force bool) error {
 	// One flush at a time, or the second would take what the first is still syncing for synced. Only those wait who need the sync

@@ -68,6 +68,16 @@ func (h *fileHandle) retireNow() {
 	}
 }
 
+// closeIdle closes the file until it is needed again. Nothing unsynced must have been written through it, or the system might
+// forget to tell of an error.
+func (h *fileHandle) closeIdle() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.refs == 0 {
+		h.closeLocked()
+	}
+}
+
 func (h *fileHandle) closeLocked() {
 	if h.file != nil {
 		h.file.Close() // read only from here on, or synced before: nothing is lost by an error

@@ -87,16 +87,6 @@ func (x *txnIndex) add(t AbortedTxn) {
 	x.list = append(x.list, t)
 }
 
-// last is the last offset of the newest entry, -1 for none. Active only.
-func (x *txnIndex) last() int64 {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	if len(x.list) == 0 {
-		return -1
-	}
-	return x.list[len(x.list)-1].LastOffset
-}
-
 // cut removes the entries from the first with a last offset ≥ target on.
 func (x *txnIndex) cut(target int64) {
 	x.mu.Lock()

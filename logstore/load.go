@@ -67,6 +67,11 @@ func open(opts *Options, staged bool) (*Log, error) {
 		return nil, err
 	}
 	l.adopt(ld)
+	for _, s := range ld.segs {
+		if !s.dirty || s.size.Load() == 0 { // a partition that nobody uses holds no descriptors
+			s.handle.closeIdle()
+		}
+	}
 	if err := l.initTopicID(opts.TopicID, staged); err != nil {
 		ld.closeAll()
 		return nil, err

@@ -31,7 +31,7 @@ type Log struct {
 	reported atomic.Bool // OnIOError was told, or need not be
 
 	segs atomic.Pointer[[]*segment] // ascending, never empty, never changed in place
-	// changes counts truncations and deletions of segments; a reader who sees it move looks again.
+	// changes is odd while segments are cut or deleted, and grows with each; a reader who sees it move looks again.
 	changes atomic.Int64
 	epochs  *epochCache
 

@@ -36,11 +36,6 @@ func (s *snapshots) newest() int64 {
 	return s.offsets[len(s.offsets)-1]
 }
 
-func (s *snapshots) has(offset int64) bool {
-	_, ok := slices.BinarySearch(s.offsets, offset)
-	return ok
-}
-
 func (s *snapshots) add(offset int64) {
 	if i, ok := slices.BinarySearch(s.offsets, offset); !ok {
 		s.offsets = slices.Insert(s.offsets, i, offset)

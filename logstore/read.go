@@ -33,13 +33,13 @@ type ReadResult struct {
 
 // Read finds the batches from offset on, at most maxBytes, but at least one batch if minOneBatch; whole batches, of one segment.
 // The first may begin before offset. Before the log start, or beyond the log end, it is kerr.OffsetOutOfRange.
-// It takes no lock that an append waits for (Kafka 3.9 LocalLog.read, LogSegment.read).
+// It takes no lock that an append waits for, except to let a truncation or deletion finish (Kafka 3.9 LocalLog.read, LogSegment.read).
 func (l *Log) Read(offset int64, maxBytes int, isolation Isolation, minOneBatch bool) (ReadResult, error) {
 	for attempt := 0; ; attempt++ {
 		if err := l.usable(); err != nil {
 			return ReadResult{}, err
 		}
-		before := l.changes.Load()
+		before := l.settled()
 		res, err := l.read(offset, maxBytes, isolation, minOneBatch)
 		if l.changes.Load() == before {
 			if errors.Is(err, errRetired) { // closed or deleted since the first look
@@ -53,6 +53,16 @@ func (l *Log) Read(offset int64, maxBytes int, isolation Isolation, minOneBatch 
 			return ReadResult{}, fmt.Errorf("%s: the log changed under %d attempts to read it: %w", l.tp, attempt+1, kerr.KafkaStorageError)
 		}
 	}
+}
+
+// settled returns the count of changes once none is under way.
+func (l *Log) settled() int64 {
+	if n := l.changes.Load(); n%2 == 0 {
+		return n
+	}
+	l.mu.Lock() // held until the change is done
+	defer l.mu.Unlock()
+	return l.changes.Load()
 }
 
 const maxReadAttempts = 100

@@ -68,7 +68,7 @@ func (l *Log) renewEmpty(old *segment) (*segment, error) {
 	segs := *l.segs.Load()
 	list := append(segs[:len(segs)-1:len(segs)-1], fresh)
 	l.setSegments(list)
-	l.changes.Add(1)
+	l.changes.Add(2)
 	old.retire()
 	l.setEnd(l.logEnd.Load())
 	return fresh, nil

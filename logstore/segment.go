@@ -33,6 +33,8 @@ type segment struct {
 	dirty          bool  // the .log has changed since its last sync
 	named          bool  // the directory was synced since the files were made
 	preallocated   bool  // blocks beyond size were asked for
+	reservedTo     int64 // position up to which they were
+	maxBytes       int64 // segment.bytes of the time the segment was opened
 	intervalBytes  int64 // index.interval.bytes of the time the segment was opened
 	sinceEntry     int64 // bytes since the last index entry
 	firstTimestamp int64 // max timestamp of the first append, the clock of segment.ms
@@ -58,7 +60,7 @@ func (s *segment) path(suffix string) string {
 }
 
 func newSegmentShell(e *env, base int64, cfg *config.Topic, nowMs int64) *segment {
-	s := &segment{env: e, base: base, intervalBytes: int64(cfg.IndexIntervalBytes), createdMs: nowMs}
+	s := &segment{env: e, base: base, intervalBytes: int64(cfg.IndexIntervalBytes), maxBytes: int64(cfg.SegmentBytes), createdMs: nowMs}
 	s.suffix.Store(new(string))
 	s.handle = &fileHandle{fs: e.fs, path: func() string { return s.path(logSuffix) }}
 	if jitter := min(cfg.SegmentJitter, maxSegmentAge(cfg)).Milliseconds(); jitter > 0 {
@@ -96,7 +98,7 @@ func createSegment(e *env, base int64, cfg *config.Topic, nowMs int64) (*segment
 	}
 	s.handle.file = f
 	if cfg.Preallocate {
-		s.preallocated = true
+		s.preallocated, s.reservedTo = true, s.maxBytes
 		if err := f.Reserve(0, int64(cfg.SegmentBytes)); err != nil {
 			s.handle.retireNow()
 			return nil, ioErr("preallocate segment", err)
@@ -131,6 +133,7 @@ func (s *segment) activate(cfg *config.Topic) error {
 	if err := s.times.activate(int(cfg.SegmentIndexBytes)); err != nil {
 		return err
 	}
+	s.preallocated = s.size.Load() >= reserveFromBytes // perhaps, before a crash
 	return s.txns.activate()
 }
 
@@ -184,8 +187,10 @@ func (s *segment) append(b []byte, lastOffset, maxTs, maxTsOffset int64) error {
 		return ioErr("open segment", err)
 	}
 	defer s.handle.release()
+	s.reserve(f, pos+int64(len(b)))
 	if n, err := f.WriteAt(b, pos); err != nil {
 		err = fmt.Errorf("%s: wrote %d of %d bytes at %d: %w", s.path(logSuffix), n, len(b), pos, err)
+		s.reservedTo = 0 // the cut gives back what was reserved
 		if cerr := f.Truncate(pos); cerr != nil {
 			return ioErr("append", &fatalError{fmt.Errorf("%w; and cutting back failed: %w", err, cerr)})
 		}
@@ -203,6 +208,29 @@ func (s *segment) append(b []byte, lastOffset, maxTs, maxTsOffset int64) error {
 	s.sinceEntry += int64(len(b))
 	s.size.Store(pos + int64(len(b)))
 	return nil
+}
+
+// Bounds of reserving ahead: small segments are left alone, there may be thousands of them.
+const (
+	reserveFromBytes = 4 << 20
+	reserveStepBytes = 64 << 20
+)
+
+// reserve asks for disk blocks ahead of end, which saves a tenth of the cost of appends. It grows with the segment and does not change the
+// file's length. It is only a hint: if there is no room, the write will say so.
+func (s *segment) reserve(f vfs.File, end int64) {
+	if end <= s.reservedTo || end < reserveFromBytes {
+		return
+	}
+	step := min(end, reserveStepBytes, s.maxBytes-end)
+	s.reservedTo = end + max(step, 0)
+	if step <= 0 {
+		return
+	}
+	s.preallocated = true
+	if err := f.Reserve(end, step); err != nil {
+		s.reservedTo = math.MaxInt64 // not again
+	}
 }
 
 func (s *segment) noteTimestamp(ts, offset int64) {
@@ -293,7 +321,7 @@ func (s *segment) trim() error {
 	if err := f.Truncate(s.size.Load()); err != nil {
 		return ioErr("trim segment", err)
 	}
-	s.preallocated = false
+	s.preallocated, s.reservedTo = false, 0
 	return nil
 }
 
@@ -411,7 +439,7 @@ func (s *segment) cutFile(size int64) error {
 	defer s.handle.release()
 	s.size.Store(size)
 	s.handle.noteCut(size)
-	s.dirty = true
+	s.dirty, s.reservedTo = true, 0
 	if err := f.Truncate(size); err != nil {
 		return ioErr("truncate segment", &fatalError{fmt.Errorf("%s to %d bytes: %w", s.path(logSuffix), size, err)})
 	}

@@ -24,7 +24,7 @@ func (l *Log) OffsetForTimestamp(ts int64) (TimestampOffset, bool, error) {
 		if err := l.usable(); err != nil {
 			return TimestampOffset{}, false, err
 		}
-		before := l.changes.Load()
+		before := l.settled()
 		var found TimestampOffset
 		var ok bool
 		var err error

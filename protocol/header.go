@@ -51,8 +51,8 @@ func ParseHeader(frame []byte) (h Header, rest []byte, err error) {
 	n := int(int16(binary.BigEndian.Uint16(rest)))
 	rest = rest[2:]
 	switch {
-	case n == -1:
-	case n < -1 || n > len(rest):
+	case n < 0: // null; Apache takes any negative length for it
+	case n > len(rest):
 		return h, nil, fmt.Errorf("%w: client id of %d bytes in a header of key %d", ErrMalformed, n, h.Key)
 	default:
 		h.ClientID, rest = rest[:n:n], rest[n:]

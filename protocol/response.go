@@ -41,10 +41,10 @@ type ProduceResult struct {
 // ProduceResponse is the answer to a Produce request, versions 0 to 11. It encodes what kmsg's does, without allocating.
 // Results of one topic lie side by side.
 type ProduceResponse struct {
-	Version        int16
-	Results        []ProduceResult
-	ThrottleMs     int32
-	NodeEndpoints  []NodeEndpoint
+	Version       int16
+	Results       []ProduceResult
+	ThrottleMs    int32
+	NodeEndpoints []NodeEndpoint
 }
 
 // IsFlexible implements Encoder.

@@ -13,9 +13,13 @@ import (
 
 func TestCompressRoundTrip(t *testing.T) {
 	c, r := NewCodecs(), rand.New(rand.NewSource(1))
+	large := 3 << 20
+	if testing.Short() || raceEnabled {
+		large = 300 << 10
+	}
 	noise := make([]byte, 200_000)
 	r.Read(noise)
-	for _, src := range [][]byte{{}, []byte("x"), randomBlock(r, 100), randomBlock(r, 64<<10), randomBlock(r, 64<<10+1), randomBlock(r, 3<<20), noise} {
+	for _, src := range [][]byte{{}, []byte("x"), randomBlock(r, 100), randomBlock(r, 64<<10), randomBlock(r, 64<<10+1), randomBlock(r, large), noise} {
 		for codec := None; codec <= Zstd; codec++ {
 			lo, hi := codec.LevelRange()
 			for _, level := range []int{codec.DefaultLevel(), lo, hi} {
@@ -57,7 +61,7 @@ func TestSnappyReadsRawBlock(t *testing.T) {
 // A bomb must not get memory for what it declares or decodes to.
 func TestDecompressBombs(t *testing.T) {
 	c := NewCodecs()
-	zeros := make([]byte, 64<<20)
+	zeros := make([]byte, 16<<20)
 	for codec := Gzip; codec <= Zstd; codec++ {
 		level := codec.DefaultLevel()
 		packed, err := c.Compress(nil, codec, level, zeros)

@@ -123,7 +123,7 @@ func TestLZ4BlockAboveMaximum(t *testing.T) {
 
 // Levels above 19 declare windows that are too large to hold, without telling the size, as Java's stream does.
 func TestZstdWithLargeWindow(t *testing.T) {
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		t.Skip("compresses 100 MB")
 	}
 	c := NewCodecs()

@@ -40,6 +40,7 @@ type conn struct {
 	grown  int64   // bytes taken from the frame budget
 
 	clientID string // of the last request, kept as long as it does not change
+	serving  *slot  // whose answer is not known yet; nil between requests
 	spare    *slot  // a slot to be used again
 
 	// writing serialises writes to nc. Taken before mu.
@@ -140,6 +141,9 @@ func (c *conn) logReadError(err error) {
 
 // finish ends the connection: waits until late answers are out or can no longer be, and gives all memory back.
 func (c *conn) finish() {
+	if c.serving != nil { // a request that could not be served: earlier answers still go out, then the connection ends
+		c.answer(c.serving, handlers.Answer{Close: true})
+	}
 	c.flush()
 	c.mu.Lock()
 	// Late answers of a connection whose peer half-closed are still wanted; Complete comes at their deadline at the latest.
@@ -269,11 +273,13 @@ func (c *conn) serve(frame []byte) bool {
 	if !c.reserve(sl) {
 		return false
 	}
+	c.serving = sl
 	a, err := c.s.Options.Serve(c.s.ctx, &c.req)
 	if err != nil {
 		c.s.Logger.Info("Closing connection", "remote", c.info.Host, "clientId", c.clientID, "error", err)
 		return false
 	}
+	c.serving = nil
 	if a.Pending {
 		return true
 	}

@@ -130,12 +130,6 @@ func (m *Manager) alterBroker(ctx context.Context, name string, ops []Op, increm
 		}
 	}
 	perBroker := name != ""
-	for _, op := range ops {
-		if op.Kind != Delete && config.IsPassword(op.Name) {
-			return resourceError("BROKER", name, &config.Error{Plain: true, Code: kerr.InvalidConfig,
-				Message: "Password encoder secret not configured"})
-		}
-	}
 	return m.alter(ctx, e, true, validateOnly, func(stored map[string]string) (map[string]string, error) {
 		next := replaced(ops)
 		valid, _ := config.FilterDynamic(stored, perBroker)
@@ -151,6 +145,10 @@ func (m *Manager) alterBroker(ctx context.Context, name string, ops []Op, increm
 		if err := m.Broker().ValidateDynamic(next, perBroker); err != nil {
 			return nil, err
 		}
+		if !validateOnly && setsPassword(ops) { // only the storing of it fails
+			return nil, resourceError("BROKER", name, &config.Error{Plain: true, Code: kerr.InvalidConfig,
+				Message: "Password encoder secret not configured"})
+		}
 		if incremental {
 			for _, op := range ops {
 				delete(secret, op.Name)
@@ -159,6 +157,10 @@ func (m *Manager) alterBroker(ctx context.Context, name string, ops []Op, increm
 		}
 		return next, nil
 	})
+}
+
+func setsPassword(ops []Op) bool {
+	return slices.ContainsFunc(ops, func(op Op) bool { return op.Kind != Delete && config.IsPassword(op.Name) })
 }
 
 // alter reads an entity, lets change make its new content and writes it with a notification. A content that somebody

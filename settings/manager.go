@@ -25,8 +25,8 @@ const (
 type Options struct {
 	Session *coordination.Session
 	Broker  *config.Broker // under its static properties
-	Clock   *clock.Clock
-	Logger  *slog.Logger // nil = none
+	Clock   *clock.Clock   // nil = a new one
+	Logger  *slog.Logger   // nil = none
 
 	// OnTopic is told of a topic whose effective config changed, by its own configs or the broker's.
 	OnTopic func(name string, t *config.Topic)
@@ -62,6 +62,9 @@ type Manager struct {
 func Start(ctx context.Context, o Options) (*Manager, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Clock == nil {
+		o.Clock = clock.New()
 	}
 	m := &Manager{o: o, id: strconv.Itoa(int(o.Broker.ID)), last: -1,
 		wake: make(chan struct{}, 1), loads: make(chan load), drops: make(chan string), done: make(chan struct{})}

@@ -1,10 +1,8 @@
 package embedded
 
 import (
-	"context"
 	"fmt"
 	"net"
-	"os"
 	"sync"
 	"testing"
 	"time"
@@ -148,6 +146,3 @@ func fill(b testing.TB, dir string, n int) {
 		b.Fatal(err)
 	}
 }
-
-var _ = context.Background
-var _ = os.Getenv

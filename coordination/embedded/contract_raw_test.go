@@ -70,6 +70,23 @@ func contractRaw() map[string]func(*testing.T, *target) {
 			c.wantCode("unknown type", codeUnimplemented, 77)
 			c.wantEOF()
 		},
+		"28b replies in request order": func(t *testing.T, tg *target) {
+			c := rawSession(t, tg, longTimeout)
+			r := rawRoot(c)
+			const n = 500
+			var all []byte
+			for i := range int32(n) {
+				path := fmt.Sprintf("%s/%d", r, i)
+				all = append(all, rawRequest(10+2*i, opCreate, createBody(path, nil, 0))...)
+				all = append(all, rawRequest(11+2*i, opExists, watchBody(path, false))...)
+			}
+			go c.nc.Write(all)
+			for xid := int32(10); xid < 10+2*n; xid++ {
+				if p := c.reply(); p.xid != xid || p.code != codeOK {
+					t.Fatalf("xid %d: %+v", xid, p)
+				}
+			}
+		},
 		"31 counting and naming": func(t *testing.T, tg *target) {
 			c := rawSession(t, tg, longTimeout)
 			r := rawRoot(c)

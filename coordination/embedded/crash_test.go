@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -103,6 +106,115 @@ func TestCrashLosesNothingAcknowledged(t *testing.T) {
 	}
 }
 
+// Without syncs a kill loses nothing still, and a power failure leaves a directory that opens, to an earlier state.
+func TestCrashWithoutSyncs(t *testing.T) {
+	fs := vfs.NewMem()
+	s := open(t, fs, Options{NoSync: true, SnapshotTransactions: 30})
+	c := memSession(t, s, longTimeout)
+	var points []*vfs.Mem
+	for i := range 200 {
+		c.wantCode("create", codeOK, opCreate, createBody(fmt.Sprintf("/n%d", i), make([]byte, 300), 0))
+		points = append(points, fs.CrashClone(vfs.CrashOptions{Seed: uint64(i), KeepUnsynced: i%2 == 0, UnorderedMetadata: i%4 == 1}))
+	}
+	for i, fs := range points {
+		st, rec, err := openStore(fs, testDir, quiet(), false)
+		if err != nil {
+			t.Fatalf("crash %d: %v", i, err)
+		}
+		checkTables(t, rec.machine)
+		if i%2 == 0 && rec.machine.tree.find(fmt.Sprintf("/n%d", i)) == nil {
+			t.Errorf("crash %d: a node is lost", i)
+		}
+		out := rec.machine.apply(&command{req: &request{op: opCreate, path: "/after", acl: openEntries()}}, 99)
+		if err := st.log.append(frameRecord(nil, out.record)); err != nil {
+			t.Fatal(err)
+		}
+		if err := st.close(); err != nil {
+			t.Fatal(err)
+		}
+		if st, rec, err = openStore(fs, testDir, quiet(), false); err != nil || rec.machine.tree.find("/after") == nil {
+			t.Fatalf("crash %d, second open: %v", i, err)
+		}
+		if err := st.close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A server process on a real disk is killed under load, several times.
+func TestKilledProcessLosesNothingAcknowledged(t *testing.T) {
+	notShort(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tg := &target{addr: l.Addr().String()}
+	l.Close()
+	dir := t.TempDir()
+	var cmd *exec.Cmd
+	start := func() {
+		cmd = exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), "GOKAFKA_EMBEDDED_LISTEN="+tg.addr, "GOKAFKA_EMBEDDED_DIR="+dir)
+		cmd.Stderr = os.Stderr
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "process serves", func() bool { return serving(tg.addr) })
+	}
+	start()
+	owner := rawSession(t, tg, longTimeout)
+	owner.wantCode("create", codeOK, opCreate, createBody("/e", nil, flagEphemeral))
+	seen := map[string]bool{}
+	for range 4 {
+		c := rawSession(t, tg, longTimeout)
+		go func() {
+			for i := int32(0); ; i++ {
+				if _, err := c.nc.Write(rawRequest(i, opCreate, createBody("/s-", make([]byte, 100), flagSequential))); err != nil {
+					return
+				}
+			}
+		}()
+		for n := 0; ; n++ {
+			b, err := c.tryRead(20 * time.Second)
+			if err != nil {
+				break
+			}
+			d := decoder{b: parseReply(t, b).body}
+			path := d.text()
+			if seen[path] {
+				t.Errorf("%s was given twice", path)
+			}
+			seen[path] = true
+			if n == 300 {
+				if err := cmd.Process.Kill(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		c.nc.Close()
+		cmd.Wait() // killed: that is its error
+		start()
+	}
+	back := dialRaw(t, tg)
+	back.connect(longTimeout, owner.session, owner.password)
+	back.wantCode("ephemeral", codeOK, opExists, watchBody("/e", false))
+	p := back.wantCode("children", codeOK, opGetChildren, watchBody("/", false))
+	d := decoder{b: p.body}
+	names := map[string]bool{}
+	for _, name := range d.texts() {
+		names["/"+name] = true
+	}
+	for path := range seen {
+		if !names[path] {
+			t.Errorf("%s is lost", path)
+		}
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Wait()
+}
+
 // faults is a hook for vfs.Faulty whose behaviour a test changes.
 type faults struct {
 	hook atomic.Pointer[func(vfs.Op) error]
@@ -122,14 +234,8 @@ func isLog(name string) bool { return strings.HasPrefix(filepath.Base(name), log
 func TestFullDiskRefusesChangesAndKeepsSessions(t *testing.T) {
 	fs := vfs.NewMem()
 	s := open(t, fs, Options{SnapshotTransactions: 50})
-	owner, reader, writer := memSession(t, s, longTimeout), memSession(t, s, longTimeout), memSession(t, s, longTimeout)
+	owner, writer := memSession(t, s, longTimeout), memSession(t, s, longTimeout)
 	owner.wantCode("create", codeOK, opCreate, createBody("/e", nil, flagEphemeral))
-	_ = reader
-	_, used, err := fs.Space(testDir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = used
 	fs.SetCapacity(spaceUsed(t, fs) + 2000)
 	written := 0
 	var last rawReply
@@ -251,7 +357,7 @@ func TestFullDiskCutsTheLogBack(t *testing.T) {
 		if err := create("/b"); !errors.Is(err, errDiskFull) {
 			t.Errorf("%v", err)
 		}
-		f.set(nil2)
+		f.set(noFault)
 		again, err := st.load()
 		if err != nil {
 			t.Fatal(err)
@@ -266,7 +372,7 @@ func TestFullDiskCutsTheLogBack(t *testing.T) {
 	}
 }
 
-func nil2(vfs.Op) error { return nil }
+func noFault(vfs.Op) error { return nil }
 
 // A failing disk stops the server at once: what could not be made durable is never answered.
 func TestFailingDiskStopsTheServer(t *testing.T) {
@@ -309,7 +415,7 @@ func TestFailingDiskStopsTheServer(t *testing.T) {
 			if _, err := s.Dial(); err == nil {
 				t.Error("a stopped server can be dialled")
 			}
-			f.set(nil2)
+			f.set(noFault)
 			if err := s.Close(); !errors.Is(err, broken) {
 				t.Errorf("%v", err)
 			}

@@ -90,7 +90,7 @@ func TestOutstandingRequestsAreBounded(t *testing.T) {
 	if sent.Load() == n {
 		t.Error("everything was read")
 	}
-	f.set(nil2)
+	f.set(noFault)
 	close(hang)
 	for i := range int32(n) {
 		if p := c.reply(); p.xid != 100+i || p.code != codeOK {
@@ -118,10 +118,13 @@ func TestNothingIsAnsweredBeforeItsSync(t *testing.T) {
 	const n = 50
 	c.write(rawRequest(100, opCreate, createBody("/s-", nil, flagSequential)))
 	eventually(t, "first sync", func() bool { return syncing.Load() == 1 })
+	reader.write(rawRequest(7, opExists, watchBody("/s-0000000000", false))) // shows what is not yet durable
+	if b, err := reader.tryRead(20 * time.Millisecond); err == nil {
+		t.Fatalf("a read overtook the sync: %x", b)
+	}
 	for i := range int32(n - 1) {
 		c.write(rawRequest(101+i, opCreate, createBody("/s-", nil, flagSequential)))
 	}
-	reader.write(rawRequest(7, opExists, watchBody("/s-0000000001", false))) // shows what is not yet durable
 	eventually(t, "all are in", func() bool { return s.flow.inUse() > n*requestCost })
 	for _, r := range []*raw{c, reader} {
 		if b, err := r.tryRead(20 * time.Millisecond); err == nil {
@@ -167,7 +170,10 @@ func TestSnapshotInTheMiddleOfABatch(t *testing.T) {
 	for range n {
 		c.reply()
 	}
-	eventually(t, "snapshot", func() bool { l, err := list(mem, testDir); return err == nil && len(l.snapshots) > 0 && len(l.tmp) == 0 })
+	eventually(t, "snapshot", func() bool {
+		l, err := list(mem, testDir)
+		return err == nil && len(l.snapshots) > 0 && len(l.tmp) == 0
+	})
 	st, rec, err := openStore(mem.CrashClone(vfs.CrashOptions{LoseUnsynced: true}), testDir, quiet(), true)
 	if err != nil {
 		t.Fatal(err)

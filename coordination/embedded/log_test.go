@@ -79,6 +79,9 @@ func withLog(t testing.TB, content []byte) *vfs.Mem {
 	if err := vfs.WriteFile(fs, logFileOf(1), content, true); err != nil {
 		t.Fatal(err)
 	}
+	if err := fs.SyncDir(testDir); err != nil {
+		t.Fatal(err)
+	}
 	return fs
 }
 
@@ -273,5 +276,26 @@ func TestDirectoryIsLocked(t *testing.T) {
 	}
 	if _, err := reopen(t, fs); err != nil {
 		t.Error(err)
+	}
+}
+
+// The good records behind a hole must go: new ones might end exactly where one of them begins.
+func TestTornTailIsRemoved(t *testing.T) {
+	fs := vfs.NewMem()
+	_, ends := history(t, fs, 12, 6)
+	content := readAll(t, fs, logFileOf(1))
+	clear(content[ends[6] : ends[6]+40])
+	fs = withLog(t, content)
+	st, _, err := openStore(fs, testDir, quiet(), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fs := range []*vfs.Mem{fs, fs.CrashClone(vfs.CrashOptions{LoseUnsynced: true})} {
+		if got := readAll(t, fs, logFileOf(1)); int64(len(got)) != ends[6] {
+			t.Errorf("%d bytes are left, want %d", len(got), ends[6])
+		}
+	}
+	if err := st.close(); err != nil {
+		t.Fatal(err)
 	}
 }

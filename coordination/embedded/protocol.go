@@ -97,7 +97,8 @@ const (
 	connOutputBytes     = 4 << 20   // beyond this a connection's further requests wait
 	serverOutputBytes   = 256 << 20 // beyond this every connection with more than connOutputShare unsent waits
 	connOutputShare     = 64 << 10
-	connEventBytes      = 8 << 20 // events unsent beyond this drop the connection
+	connEventBytes      = 8 << 20   // events unsent beyond this drop the connection
+	connWatchBytes      = 128 << 20 // watches beyond this drop the connection
 	connAuthIDs         = 64
 	maxRecordBytes      = 16 << 20 // one transaction in the log
 	writeChunkBytes     = 256 << 10

@@ -96,6 +96,11 @@ func (l *loop) serve(c *conn, it *item) {
 		out := l.m.apply(&cmd, l.ms)
 		l.emit(out)
 		l.respond(c, q.xid, &out.result)
+		if l.m.watches.bytes(c.id) > connWatchBytes {
+			l.s.logger.Warn("coordination: client has too many watches, dropped", "client", c.addr)
+			l.detach(c)
+			l.hangUp(c)
+		}
 	}
 }
 

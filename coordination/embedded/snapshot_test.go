@@ -112,7 +112,7 @@ func TestFailingSnapshotsDoNoHarm(t *testing.T) {
 			for i := range 100 {
 				c.wantCode("create", codeOK, opCreate, createBody(fmt.Sprintf("/n%d", i), nil, 0))
 			}
-			f.set(nil2)
+			f.set(noFault)
 			crashed := mem.CrashClone(vfs.CrashOptions{LoseUnsynced: true})
 			for i := range 50 {
 				c.wantCode("create", codeOK, opCreate, createBody(fmt.Sprintf("/m%d", i), nil, 0))

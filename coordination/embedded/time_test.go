@@ -115,7 +115,7 @@ func TestHangingDiskExpiresNobody(t *testing.T) {
 		})
 		w.write(rawRequest(50, opCreate, createBody("/x", nil, 0)))
 		time.Sleep(time.Minute)
-		f.set(nil2)
+		f.set(noFault)
 		close(hang)
 		if p := w.reply(); p.xid != 50 || p.code != codeOK {
 			t.Errorf("%+v", p)

@@ -32,8 +32,17 @@ type watchTable map[string]map[uint64]watchMode
 type watches struct {
 	data, child watchTable
 	recursive   int // number of recursive entries; 0 spares the walk over ancestors
-	byConn      map[uint64]map[watchKey]struct{}
+	byConn      map[uint64]*connWatches
 }
+
+// connWatches are the entries of one connection.
+type connWatches struct {
+	keys  map[watchKey]struct{}
+	bytes int64 // estimate of what they take
+}
+
+// watchCost is what an entry takes beside its path, in bytes.
+const watchCost = 200
 
 type watchKey struct {
 	child bool
@@ -41,7 +50,7 @@ type watchKey struct {
 }
 
 func newWatches() *watches {
-	return &watches{data: watchTable{}, child: watchTable{}, byConn: map[uint64]map[watchKey]struct{}{}}
+	return &watches{data: watchTable{}, child: watchTable{}, byConn: map[uint64]*connWatches{}}
 }
 
 func (w *watches) table(child bool) watchTable {
@@ -60,12 +69,13 @@ func (w *watches) add(conn uint64, child bool, path string, mode watchMode) {
 	}
 	old := conns[conn]
 	if old == 0 {
-		keys := w.byConn[conn]
-		if keys == nil {
-			keys = make(map[watchKey]struct{})
-			w.byConn[conn] = keys
+		own := w.byConn[conn]
+		if own == nil {
+			own = &connWatches{keys: make(map[watchKey]struct{})}
+			w.byConn[conn] = own
 		}
-		keys[watchKey{child, path}] = struct{}{}
+		own.keys[watchKey{child, path}] = struct{}{}
+		own.bytes += int64(len(path)) + watchCost
 	}
 	if mode&^old&watchRecursive != 0 {
 		w.recursive++
@@ -91,8 +101,9 @@ func (w *watches) clear(conn uint64, child bool, path string, modes watchMode) b
 	if delete(conns, conn); len(conns) == 0 {
 		delete(t, path)
 	}
-	keys := w.byConn[conn]
-	if delete(keys, watchKey{child, path}); len(keys) == 0 {
+	own := w.byConn[conn]
+	own.bytes -= int64(len(path)) + watchCost
+	if delete(own.keys, watchKey{child, path}); len(own.keys) == 0 {
 		delete(w.byConn, conn)
 	}
 	return true
@@ -105,16 +116,28 @@ func (w *watches) has(conn uint64, child bool, path string) bool {
 }
 
 func (w *watches) dropConn(conn uint64) {
-	for key := range w.byConn[conn] {
+	own := w.byConn[conn]
+	if own == nil {
+		return
+	}
+	for key := range own.keys {
 		w.clear(conn, key.child, key.path, watchAny)
 	}
+}
+
+// bytes estimates the memory of a connection's watches.
+func (w *watches) bytes(conn uint64) int64 {
+	if own := w.byConn[conn]; own != nil {
+		return own.bytes
+	}
+	return 0
 }
 
 // count is the number of (connection, path, table) entries.
 func (w *watches) count() int {
 	n := 0
-	for _, keys := range w.byConn {
-		n += len(keys)
+	for _, own := range w.byConn {
+		n += len(own.keys)
 	}
 	return n
 }

@@ -162,12 +162,12 @@ func (l *loop) appendDump(b []byte) []byte {
 // appendWatches lists watches: counts, by path, or by session.
 func (l *loop) appendWatches(b []byte, w string) []byte {
 	bySession, byPath := make(map[string][]string), make(map[string][]string)
-	for connID, keys := range l.m.watches.byConn {
+	for connID, own := range l.m.watches.byConn {
 		session := "0x0"
 		if c := l.clients[connID]; c != nil {
 			session = fmt.Sprintf("0x%x", uint64(c.loop.session))
 		}
-		for key := range keys {
+		for key := range own.keys {
 			bySession[session] = append(bySession[session], key.path)
 			byPath[key.path] = append(byPath[key.path], session)
 		}

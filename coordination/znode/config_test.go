@@ -35,6 +35,28 @@ func TestWriteConfig(t *testing.T) {
 	if got, err := ReadConfig(ctx, g, TopicEntity, "absent"); err != nil || len(got) != 0 {
 		t.Errorf("%v, %v", got, err)
 	}
+	// On condition of a version: a lost reply is no conflict, another's write is.
+	_, version, err := ReadConfigVersion(ctx, g, TopicEntity, "t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.DropReply(zktest.OpMulti)
+	if err := WriteConfigIf(ctx, g, TopicEntity, "t", map[string]string{"c": "3"}, version); err != nil {
+		t.Errorf("lost reply of a set: %v", err)
+	}
+	if err := WriteConfigIf(ctx, g, TopicEntity, "t", conf, version); !errors.Is(err, coordination.ErrBadVersion) {
+		t.Errorf("stale set: %v", err)
+	}
+	l.DropReply(zktest.OpCreate)
+	if err := WriteConfigIf(ctx, g, TopicEntity, "u", conf, Absent); err != nil {
+		t.Errorf("lost reply of a create: %v", err)
+	}
+	if err := WriteConfigIf(ctx, g, TopicEntity, "u", map[string]string{"c": "3"}, Absent); !errors.Is(err, coordination.ErrBadVersion) {
+		t.Errorf("create over another's: %v", err)
+	}
+	if err := WriteConfigIf(ctx, g, TopicEntity, "none", conf, 0); !errors.Is(err, coordination.ErrBadVersion) {
+		t.Errorf("set of a deleted one: %v", err)
+	}
 	l.DropReply(zktest.OpCreate)
 	if err := WriteConfig(ctx, g, UserEntity, "u/clients/c", conf); err != nil {
 		t.Fatal(err)

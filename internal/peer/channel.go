@@ -81,21 +81,25 @@ func (c *Channel) Len() int {
 	return len(c.queue)
 }
 
-// Drop forgets the requests that wait, except the one in flight, and returns how many.
-func (c *Channel) Drop() int {
+// Drop forgets the requests that wait, except the one in flight, and returns them.
+func (c *Channel) Drop() []kmsg.Request {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.queue) < 2 {
-		return 0
+		return nil
 	}
-	n := len(c.queue) - 1
+	dropped := make([]kmsg.Request, 0, len(c.queue)-1)
+	for _, q := range c.queue[1:] {
+		dropped = append(dropped, q.req)
+	}
 	clear(c.queue[1:])
 	c.queue = c.queue[:1]
-	return n
+	return dropped
 }
 
-// Close drops what is queued, ends the request in flight and waits for the goroutine. Do not call it from an answer.
-func (c *Channel) Close() {
+// Close ends the request in flight, waits for the goroutine and returns the requests that were not answered. Do not call
+// it from an answer.
+func (c *Channel) Close() []kmsg.Request {
 	c.mu.Lock()
 	c.closed = true
 	c.mu.Unlock()
@@ -103,8 +107,13 @@ func (c *Channel) Close() {
 	c.client.Close()
 	<-c.done
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	left := make([]kmsg.Request, 0, len(c.queue))
+	for _, q := range c.queue {
+		left = append(left, q.req)
+	}
 	c.queue = nil
-	c.mu.Unlock()
+	return left
 }
 
 func (c *Channel) run(ctx context.Context) {

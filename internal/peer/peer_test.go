@@ -343,7 +343,7 @@ func TestChannelIsBoundedAndCloseDropsTheRest(t *testing.T) {
 		if err := ch.Send(updateMetadata(1), nil); !errors.Is(err, ErrQueueFull) {
 			t.Errorf("fourth request: %v", err)
 		}
-		if n := ch.Drop(); n != 2 || ch.Len() != 1 {
+		if n := len(ch.Drop()); n != 2 || ch.Len() != 1 {
 			t.Errorf("dropped %d, left %d", n, ch.Len())
 		}
 		ch.Close()

@@ -3,6 +3,7 @@ package logdir
 import (
 	"errors"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"gokafka/internal/vfs"
@@ -59,23 +60,19 @@ func (m *Manager) closeDir(d *dir) error {
 	return errors.Join(err, d.lock.Close())
 }
 
+// closeBatch is how many logs are closed together: their syncs become one.
+const closeBatch = 1000
+
 func (m *Manager) closeLogs(d *dir) error {
-	work := make(chan *logstore.Log) // unbuffered: closers take what they can do
-	errs := make([]error, m.opts.RecoveryThreads)
-	var wg sync.WaitGroup
-	for i := range errs {
-		wg.Go(func() {
-			for l := range work {
-				errs[i] = errors.Join(errs[i], l.Close())
-			}
-		})
-	}
+	var logs []*logstore.Log
 	for _, e := range m.entries() {
 		if e.dir == d {
-			work <- e.log
+			logs = append(logs, e.log)
 		}
 	}
-	close(work)
-	wg.Wait()
+	var errs []error
+	for batch := range slices.Chunk(logs, closeBatch) {
+		errs = append(errs, logstore.CloseAll(m.opts.FS, d.path, batch)...)
+	}
 	return errors.Join(errs...)
 }

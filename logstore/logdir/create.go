@@ -34,10 +34,10 @@ func (m *Manager) GetOrCreate(n NewLog) (*logstore.Log, error) {
 func (m *Manager) CreateAll(list []NewLog) ([]*logstore.Log, []error) {
 	logs, errs := make([]*logstore.Log, len(list)), make([]error, len(list))
 	var jobs []*job
-	perDir := m.countPerDir()
+	var perDir map[*dir]int // counted when the first is to be made
 	for i, n := range list {
 		j := &job{NewLog: n, index: i}
-		if logs[i], errs[i] = m.reserve(j, perDir); j.done != nil {
+		if logs[i], errs[i] = m.reserve(j, &perDir); j.done != nil {
 			jobs = append(jobs, j)
 		}
 	}
@@ -72,9 +72,8 @@ type job struct {
 	err   error
 }
 
+// countPerDir counts the logs of each directory. Caller holds mu.
 func (m *Manager) countPerDir() map[*dir]int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	counts := map[*dir]int{}
 	for _, e := range m.logs {
 		counts[e.dir]++
@@ -83,7 +82,7 @@ func (m *Manager) countPerDir() map[*dir]int {
 }
 
 // reserve returns a log that is there, or makes the job this call's to do. Neither log nor error nor job: another call is at it.
-func (m *Manager) reserve(j *job, perDir map[*dir]int) (*logstore.Log, error) {
+func (m *Manager) reserve(j *job, perDir *map[*dir]int) (*logstore.Log, error) {
 	m.mu.Lock()
 	if m.closed {
 		m.mu.Unlock()
@@ -100,10 +99,13 @@ func (m *Manager) reserve(j *job, perDir map[*dir]int) (*logstore.Log, error) {
 	if len(m.offline) > 0 && !j.IsNew {
 		return nil, fmt.Errorf("can not create log for %s because log directories are offline: %w", j.TopicPartition, kerr.KafkaStorageError)
 	}
-	if j.dir = m.pick(j.Dir, perDir); j.dir == nil {
+	if *perDir == nil {
+		*perDir = m.countPerDir()
+	}
+	if j.dir = m.pick(j.Dir, *perDir); j.dir == nil {
 		return nil, fmt.Errorf("no log directory for %s: %w", j.TopicPartition, kerr.KafkaStorageError)
 	}
-	perDir[j.dir]++
+	(*perDir)[j.dir]++
 	j.done = make(chan struct{})
 	m.making[j.TopicPartition] = j.done
 	return nil, nil
