@@ -116,7 +116,7 @@ func (m *Manager) serveFull(ctx context.Context, q *Request, resp *protocol.Fetc
 	for _, e := range full.ordered() {
 		resp.Results = append(resp.Results, e.result)
 	}
-	if q.SessionEpoch == EpochInitial && len(entries) > 0 {
+	if q.SessionEpoch == EpochInitial {
 		resp.SessionID = m.open(q, entries)
 	}
 	groupTopics(resp)

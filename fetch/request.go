@@ -146,6 +146,7 @@ func (m *Manager) readEntry(q *Request, im *metadata.Image, e *entry, b *budget)
 	tp := metadata.TopicPartition{Topic: e.Topic, Partition: e.Partition}
 	if err := m.admit(q, im, tp); err != nil {
 		e.fail(q, err)
+		e.result.Aborted = []protocol.AbortedTransaction{} // as Apache, whatever the isolation level
 		e.erroneous = true
 		return
 	}

@@ -2,7 +2,7 @@ package handlers
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"slices"
 	"time"
 
@@ -78,14 +78,9 @@ func (h *Handlers) Produce(ctx context.Context, r *Request) (Answer, error) {
 
 // planProduce turns the parts of a request into appends; those that are refused before the append carry their error.
 func (h *Handlers) planProduce(ctx context.Context, r *Request, head protocol.ProduceHead, parts []protocol.ProducePart, appends []replication.Append) []replication.Append {
-	transactional := false
-	for i := range parts {
-		if b, _, err := record.Next(parts[i].Records); err == nil && b.IsTransactional() {
-			transactional = true
-		}
-	}
-	var refused error
+	transactional, refused := scanBatches(parts)
 	switch {
+	case refused != nil:
 	case transactional && (head.TransactionalID == nil || !h.may(ctx, r, security.Write, security.TransactionalID, string(head.TransactionalID))):
 		refused = kerr.TransactionalIDAuthorizationFailed
 	case transactional:
@@ -119,6 +114,27 @@ func (h *Handlers) planProduce(ctx context.Context, r *Request, head protocol.Pr
 	return appends
 }
 
+// scanBatches looks at the headers of all batches of a request, as Apache does before anything else (RequestUtils.hasTransactionalRecords): one that cannot be cut
+// off refuses the request as a whole.
+func scanBatches(parts []protocol.ProducePart) (transactional bool, refused error) {
+	for i := range parts {
+		for rest := parts[i].Records; len(rest) > 0; {
+			b, next, err := record.Next(rest)
+			if errors.Is(err, kerr.CorruptMessage) {
+				return false, &topics.Error{Code: kerr.CorruptMessage, Message: err.Error()}
+			}
+			if err != nil {
+				break // cut short, or of an old format: the partition's own error
+			}
+			if b.IsTransactional() {
+				return true, nil
+			}
+			rest = next
+		}
+	}
+	return false, nil
+}
+
 // checkProduce makes the checks that precede the append.
 func (h *Handlers) checkProduce(ctx context.Context, r *Request, im *metadata.Image, acks int16, p *protocol.ProducePart) error {
 	topic := im.Topic(string(p.Topic))
@@ -134,7 +150,7 @@ func (h *Handlers) checkProduce(ctx context.Context, r *Request, im *metadata.Im
 	case topic.Partition(p.Partition) == nil:
 		return kerr.UnknownTopicOrPartition
 	}
-	if err := checkRecords(r.Version, p.Records); err != nil {
+	if _, err := record.ProduceBatch(p.Records, r.Version < 7); err != nil {
 		return err
 	}
 	switch {
@@ -142,21 +158,6 @@ func (h *Handlers) checkProduce(ctx context.Context, r *Request, im *metadata.Im
 		return kerr.InvalidRequiredAcks
 	case topics.IsInternal(name) && r.ClientID != adminClientID:
 		return kerr.InvalidTopicException
-	}
-	return nil
-}
-
-// checkRecords is Kafka 3.9 ProduceRequest.validateRecords: exactly one batch, of magic 2; zstd from version 7 on.
-func checkRecords(version int16, records []byte) error {
-	b, rest, err := record.Next(records)
-	switch {
-	case err != nil:
-		return fmt.Errorf("%w: %w", kerr.InvalidRecord, err)
-	case version < 7 && b.Codec() == record.Zstd:
-		return kerr.UnsupportedCompressionType
-	}
-	if _, _, err := record.Next(rest); err == nil {
-		return fmt.Errorf("%w: more than one batch", kerr.InvalidRecord)
 	}
 	return nil
 }
@@ -172,6 +173,10 @@ func (h *Handlers) produceResults(resp *protocol.ProduceResponse, appends []repl
 		if a.Err != nil {
 			failed = true
 			res.ErrorMessage = a.ErrorMessage
+			var te *topics.Error
+			if errors.As(a.Err, &te) {
+				res.ErrorMessage = te.Message
+			}
 			for _, e := range a.RecordErrors {
 				res.RecordErrors = append(res.RecordErrors, protocol.RecordError{BatchIndex: e.BatchIndex, Message: e.Message})
 			}

@@ -25,9 +25,28 @@ func (h *Handlers) Fetch(ctx context.Context, r *Request) (Answer, error) {
 		return Answer{}, err
 	}
 	q := decoded.(*kmsg.FetchRequest)
+	if !knownIsolation(q.IsolationLevel) {
+		return Answer{Fetch: refusedFetch(r.Version, q)}, nil
+	}
 	resp := h.Fetches.Serve(ctx, h.fetchRequest(ctx, r, q))
 	h.finishFetch(r, resp)
 	return Answer{Fetch: resp}, nil
+}
+
+// knownIsolation says whether an isolation level exists.
+func knownIsolation(level int8) bool { return level == 0 || level == 1 }
+
+// refusedFetch fails the request and each of its partitions, as Apache does when it stumbles over a field.
+func refusedFetch(version int16, q *kmsg.FetchRequest) *protocol.FetchResponse {
+	resp := &protocol.FetchResponse{Version: version, ErrorCode: kerr.UnknownServerError.Code}
+	for i := range q.Topics {
+		for j := range q.Topics[i].Partitions {
+			p := protocol.NewFetchResult(q.Topics[i].Topic, q.Topics[i].TopicID, q.Topics[i].Partitions[j].Partition)
+			p.ErrorCode, p.Aborted = kerr.UnknownServerError.Code, []protocol.AbortedTransaction{}
+			resp.Results = append(resp.Results, p)
+		}
+	}
+	return resp
 }
 
 // fetchRequest translates the request.
@@ -123,7 +142,7 @@ func (h *Handlers) finishFetch(r *Request, resp *protocol.FetchResponse) {
 				p.Records.Release()
 			}
 			*p = protocol.NewFetchResult(p.Topic, p.TopicID, p.Partition)
-			p.ErrorCode = kerr.UnsupportedCompressionType.Code
+			p.ErrorCode, p.Aborted = kerr.UnsupportedCompressionType.Code, []protocol.AbortedTransaction{}
 		}
 	}
 }

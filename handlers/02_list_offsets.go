@@ -48,6 +48,8 @@ func (h *Handlers) ListOffsets(ctx context.Context, r *Request, q *kmsg.ListOffs
 			switch {
 			case !allowed:
 				rp.ErrorCode = kerr.TopicAuthorizationFailed.Code
+			case q.ReplicaID == replication.Consumer && !knownIsolation(q.IsolationLevel):
+				rp.ErrorCode = kerr.UnknownServerError.Code // as Apache
 			case seen[tp] > 1:
 				rp.ErrorCode = kerr.InvalidRequest.Code
 			case p.Timestamp < 0 && (!special || r.Version < since):

@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -126,7 +127,7 @@ func (m *metadataAnswer) byName() {
 	seen := map[string]bool{}
 	var missing []string
 	for _, q := range m.q.Topics {
-		name := *q.Topic
+		name := strings.ToValidUTF8(*q.Topic, "\ufffd") // what Java makes of it
 		if seen[name] {
 			continue
 		}
