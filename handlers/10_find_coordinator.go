@@ -28,8 +28,8 @@ func (h *Handlers) FindCoordinator(ctx context.Context, r *Request, q *kmsg.Find
 			c := kmsg.NewFindCoordinatorResponseCoordinator()
 			c.Key, c.NodeID, c.Port = key, -1, -1
 			c.ErrorCode = h.code(h.findCoordinator(ctx, r, q.CoordinatorType, key))
-			c.ErrorMessage = new(string)
-			if c.ErrorCode != kerr.CoordinatorNotAvailable.Code {
+			c.ErrorMessage = new(string) // Apache's, unless the request itself fails
+			if q.CoordinatorType < coordinatorGroup || q.CoordinatorType > coordinatorShare {
 				c.ErrorMessage = errorText(c.ErrorCode)
 			}
 			resp.Coordinators = append(resp.Coordinators, c)
