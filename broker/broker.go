@@ -285,14 +285,7 @@ const writeTimeout = 60 * time.Second
 
 // buildServing builds what requests go through, and serves none yet.
 func (b *Broker) buildServing(_ context.Context, o Options) error {
-	b.replicas = replication.NewManager(replication.Options{
-		BrokerID: b.cfg.ID, Logs: b.logs, Metadata: b.cache, TopicConfig: b.settings.Topic,
-		LoadTopics: func(ctx context.Context, names []string) error {
-			_, err := b.settings.LoadTopics(ctx, names)
-			return err
-		},
-		Clock: b.clk, Logger: b.base.With(kafkalog.PrefixKey, fmt.Sprintf("[ReplicaManager broker=%d] ", b.cfg.ID)),
-	})
+	b.replicas = replication.NewManager(b.replicationOptions())
 	b.did(b.replicas.Close)
 	b.fetches = fetch.NewManager(fetch.Options{Replicas: b.replicas, Metadata: b.cache, Clock: b.clk, Logger: b.base, MaxSessions: int(b.cfg.FetchSessionCacheSlots)})
 	b.did(b.fetches.Close)
@@ -315,9 +308,25 @@ func (b *Broker) buildServing(_ context.Context, o Options) error {
 		Serve: b.handlers.Serve, Clock: b.clk, Logger: b.base.With(kafkalog.PrefixKey, fmt.Sprintf("[SocketServer listenerType=ZK_BROKER, nodeId=%d] ", b.cfg.ID)),
 		MaxFrameBytes: b.cfg.SocketRequestMaxBytes, FrameBudgetBytes: budget, MaxIdle: b.cfg.ConnectionsMaxIdle,
 		MaxConnections: limit(b.cfg.MaxConnections), MaxConnectionsPerIP: limit(b.cfg.MaxConnectionsPerIP), WriteTimeout: writeTimeout,
+		MaxConnectionsPerIPOf: perIPLimits(b.cfg.MaxConnectionsPerIPHost),
 	})
 	b.metrics = newMetrics(b)
 	return nil
+}
+
+// perIPLimits resolves the hosts of max.connections.per.ip.overrides to addresses; what cannot be resolved limits nobody, as in Apache a name that no peer has.
+func perIPLimits(hosts map[string]int32) map[string]int {
+	out := map[string]int{}
+	for host, n := range hosts {
+		addrs, err := net.LookupHost(host)
+		if err != nil {
+			addrs = []string{host}
+		}
+		for _, a := range addrs {
+			out[a] = int(n)
+		}
+	}
+	return out
 }
 
 // limit is n, or 0 for no limit.

@@ -139,7 +139,7 @@ func TestTopicLifecycle(t *testing.T) {
 		if got := consume(t, b, "life", 100); got[0].Offset != 0 {
 			t.Errorf("round %d: a topic made anew begins at offset %d", round, got[0].Offset)
 		}
-		added, err := adm.CreatePartitions(ctx, 2, "life")
+		added, err := adm.UpdatePartitions(ctx, 8, "life")
 		if err != nil || added["life"].Err != nil {
 			t.Fatal(round, err, added)
 		}

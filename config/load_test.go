@@ -227,7 +227,7 @@ func TestWarnings(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{"leader.replication.throttled.rate", "listener.name.PLAINTEXT.max.connections",
-		"listener.name.plaintext.nonsense",
+		"listener.name.plaintext.max.connections", "listener.name.plaintext.nonsense",
 		"listener.name.plaintext.num.network.threads", "no.such.key", "num.io.threads", "quota.window.num"}
 	if len(warnings) != len(want) {
 		t.Fatalf("got %q, want one about each of %q", warnings, want)

@@ -55,7 +55,7 @@ func listenerStatus(base string) (Status, bool) {
 	}
 	switch k.Name {
 	case "max.connections", "max.connection.creation.rate":
-		return k.Status, true
+		return noEffect("not served yet for a single listener"), true
 	}
 	if k.Status.Effect == Used {
 		return noEffect("it is no config of a single listener"), true

@@ -29,7 +29,7 @@ var groupKeys = []Key{
 		Status: used, Doc: "Partitions of the __consumer_offsets topic; not to be changed later."},
 	{Name: "offsets.topic.segment.bytes", Type: TypeInt, Default: "104857600", Valid: atLeast(1), Importance: High,
 		Status: used, Doc: "Segment size of the __consumer_offsets topic."},
-	{Name: "offsets.topic.compression.codec", Type: TypeInt, Default: "0", Importance: High, Status: used,
+	{Name: "offsets.topic.compression.codec", Type: TypeInt, Default: "0", Importance: High, Status: notYet,
 		Doc: "Codec of the __consumer_offsets topic, as its number in the batch attributes."},
 	{Name: "offsets.retention.minutes", Type: TypeInt, Default: "10080", Valid: atLeast(1), Importance: High,
 		Status: notYet, Doc: "How long offsets are kept after a group has become empty or has dropped the topic."},

@@ -2,7 +2,7 @@ package config
 
 // replicationKeys are the keys of Kafka 3.9 ReplicationConfigs, in the order Kafka defines them.
 var replicationKeys = []Key{
-	{Name: "controller.socket.timeout.ms", Type: TypeInt, Default: "30000", Importance: Medium, Status: notYet,
+	{Name: "controller.socket.timeout.ms", Type: TypeInt, Default: "30000", Importance: Medium, Status: used,
 		Doc: "Socket timeout of the connections from the controller to brokers."},
 	{Name: "default.replication.factor", Type: TypeInt, Default: "1", Importance: Medium, Status: used,
 		Doc: "Replicas of a topic when its creator names no number."},
@@ -35,12 +35,12 @@ var replicationKeys = []Key{
 	{Name: "delete.records.purgatory.purge.interval.requests", Type: TypeInt, Default: "1", Importance: Medium,
 		Status: noEffect("finished requests leave their queue at once"),
 		Doc:    "Waiting DeleteRecords requests after which finished ones are swept."},
-	{Name: "auto.leader.rebalance.enable", Type: TypeBoolean, Default: "true", Importance: High, Status: notYet,
+	{Name: "auto.leader.rebalance.enable", Type: TypeBoolean, Default: "true", Importance: High, Status: used,
 		Doc: "Whether the controller moves leadership back to preferred replicas by itself."},
-	{Name: "leader.imbalance.per.broker.percentage", Type: TypeInt, Default: "10", Importance: High, Status: notYet,
+	{Name: "leader.imbalance.per.broker.percentage", Type: TypeInt, Default: "10", Importance: High, Status: used,
 		Doc: "Share of partitions not led by their preferred replica above which the controller rebalances a broker."},
 	{Name: "leader.imbalance.check.interval.seconds", Type: TypeLong, Default: "300", Valid: atLeast(1),
-		Importance: High, Status: notYet, Doc: "Time between two checks for leader imbalance."},
+		Importance: High, Status: used, Doc: "Time between two checks for leader imbalance."},
 	{Name: "unclean.leader.election.interval.ms", Type: TypeLong, Default: "300000", Valid: atLeast(1),
 		Importance: Medium, Internal: true, Status: noKRaft,
 		Doc: "Time between two checks for unclean elections in KRaft mode."},

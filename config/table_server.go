@@ -17,7 +17,7 @@ var serverKeys = []Key{
 		Doc: "Threads that move replicas between log directories; one per directory when not set."},
 	{Name: "background.threads", Type: TypeInt, Default: "10", Valid: atLeast(1), Importance: High,
 		Dynamic: ClusterWide, Status: noThreads, Doc: "Threads for background tasks."},
-	{Name: "request.timeout.ms", Type: TypeInt, Default: "30000", Importance: High, Status: notYet,
+	{Name: "request.timeout.ms", Type: TypeInt, Default: "30000", Importance: High, Status: used,
 		Doc: "Longest wait for the answer of another broker before the request is given up or repeated."},
 	{Name: "socket.connection.setup.timeout.ms", Type: TypeLong, Default: "10000", Importance: Medium, Status: notYet,
 		Doc: "Longest wait for the first attempt to connect to another broker."},

@@ -27,7 +27,7 @@ var socketKeys = []Key{
 		Dynamic: ClusterWide, Status: used,
 		Doc: "Connections the broker, or with the listener prefix one listener, holds at a time."},
 	{Name: "max.connection.creation.rate", Type: TypeInt, Default: "2147483647", Valid: atLeast(0),
-		Importance: Medium, Dynamic: ClusterWide, Status: used, Doc: "New connections accepted per second."},
+		Importance: Medium, Dynamic: ClusterWide, Status: notYet, Doc: "New connections accepted per second."},
 	{Name: "connections.max.idle.ms", Type: TypeLong, Default: "600000", Importance: Medium, Status: used,
 		Doc: "Silence after which a connection is closed."},
 	{Name: "connection.failed.authentication.delay.ms", Type: TypeInt, Default: "100", Valid: atLeast(0),

@@ -39,11 +39,7 @@ func (h *Handlers) Produce(ctx context.Context, r *Request) (Answer, error) {
 		return Answer{}, err
 	}
 	appends := h.planProduce(ctx, r, head, parts, s.appends[:0])
-	defer func() {
-		if s.appends != nil { // not given away to a pending answer
-			clear(appends)
-		}
-	}()
+	defer clear(appends) // let go of the records
 	s.appends = appends[:0]
 	h.Replicas.Append(head.Acks, appends)
 	if head.Acks == replication.AcksAll && !h.Replicas.Ready(appends) {

@@ -90,6 +90,9 @@ func (h *Handlers) Serve(ctx context.Context, r *Request) (Answer, error) {
 			return Answer{}, err
 		}
 	}
+	if !row.fast {
+		r.Transport.Flush() // what was answered before does not wait for this one
+	}
 	a, err := row.Serve(h, ctx, r)
 	if !a.Pending {
 		h.Observe(r.Key, h.Clock.Mono()-r.Start, err != nil || a.Close)

@@ -19,13 +19,15 @@ type Row struct {
 	Serve     serve
 	// control marks what is served before the broker knows the cluster: what teaches it, and ApiVersions.
 	control bool
+	// fast marks what does not wait, or flushes before it waits: earlier answers may be sent together with its own.
+	fast bool
 }
 
 // Table is the set of served APIs, by key. Versions: those of Apache Kafka 3.9 that are wholly served; none that is not.
 func Table() []Row {
 	return []Row{
-		{Key: kmsg.Produce, Min: 3, Max: 11, Resource: security.Topic, Operation: security.Write, Serve: staged((*Handlers).Produce)},
-		{Key: kmsg.Fetch, Min: 4, Max: 17, Resource: security.Topic, Operation: security.Read, Serve: staged((*Handlers).Fetch)},
+		{Key: kmsg.Produce, Min: 3, Max: 11, Resource: security.Topic, Operation: security.Write, Serve: staged((*Handlers).Produce), fast: true},
+		{Key: kmsg.Fetch, Min: 4, Max: 17, Resource: security.Topic, Operation: security.Read, Serve: staged((*Handlers).Fetch), fast: true},
 		{Key: kmsg.ListOffsets, Min: 1, Max: 9, Resource: security.Topic, Operation: security.Describe, Serve: on((*Handlers).ListOffsets)},
 		{Key: kmsg.Metadata, Min: 0, Max: 12, Resource: security.Topic, Operation: security.Describe, Serve: on((*Handlers).Metadata)},
 		{Key: kmsg.LeaderAndISR, Min: 0, Max: 7, Resource: security.Cluster, Operation: security.ClusterAction, Serve: on((*Handlers).LeaderAndISR), control: true},

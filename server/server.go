@@ -38,6 +38,8 @@ type Options struct {
 	// MaxConnections and MaxConnectionsPerIP bound the connections (max.connections, max.connections.per.ip). At the first bound the server stops accepting, at the second it closes the new one.
 	MaxConnections      int
 	MaxConnectionsPerIP int
+	// MaxConnectionsPerIPOf overrides MaxConnectionsPerIP for some addresses (max.connections.per.ip.overrides).
+	MaxConnectionsPerIPOf map[string]int
 	// WriteTimeout closes a connection whose peer takes nothing for so long.
 	WriteTimeout time.Duration
 }
@@ -138,7 +140,11 @@ func (s *Server) start(name string, nc net.Conn) {
 		host = nc.RemoteAddr().String()
 	}
 	s.mu.Lock()
-	refuse := s.closed || s.MaxConnectionsPerIP > 0 && s.perIP[host] >= s.MaxConnectionsPerIP
+	limit, limited := s.MaxConnectionsPerIPOf[host]
+	if !limited {
+		limit, limited = s.MaxConnectionsPerIP, s.MaxConnectionsPerIP > 0
+	}
+	refuse := s.closed || limited && s.perIP[host] >= limit
 	if refuse {
 		s.mu.Unlock()
 		nc.Close()

@@ -1,0 +1,62 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"gokafka/internal/kafkalog"
+	"gokafka/internal/peer"
+	"gokafka/replication"
+)
+
+// replicationOptions are what the replicas need of the broker.
+func (b *Broker) replicationOptions() replication.Options {
+	toController := peer.NewClient(b.controllerAddr, peer.Options{
+		Clock: b.clk, ClientID: strconv.Itoa(int(b.cfg.ID)), ConnectTimeout: b.cfg.ControllerSocketTimeout, RequestTimeout: b.cfg.ControllerSocketTimeout,
+	})
+	b.did(toController.Close)
+	return replication.Options{
+		BrokerID: b.cfg.ID, Logs: b.logs, Metadata: b.cache, TopicConfig: b.settings.Topic,
+		LoadTopics: func(ctx context.Context, names []string) error {
+			_, err := b.settings.LoadTopics(ctx, names)
+			return err
+		},
+		Clock: b.clk, Logger: b.base.With(kafkalog.PrefixKey, fmt.Sprintf("[ReplicaManager broker=%d] ", b.cfg.ID)),
+		AlterPartition: func(ctx context.Context, q *kmsg.AlterPartitionRequest) (*kmsg.AlterPartitionResponse, error) {
+			resp, err := toController.Negotiated(ctx, q, 0)
+			if err != nil {
+				return nil, err
+			}
+			return resp.(*kmsg.AlterPartitionResponse), nil
+		},
+		PeerAddr: b.peerAddr, BrokerEpoch: b.epoch,
+		LagTimeMax: b.cfg.ReplicaLagTimeMax, FetchWaitMax: b.cfg.ReplicaFetchWaitMax, FetchBackoff: b.cfg.ReplicaFetchBackoff, SocketTimeout: b.cfg.ReplicaSocketTimeout,
+		FetchMinBytes: b.cfg.ReplicaFetchMinBytes, FetchMaxBytes: b.cfg.ReplicaFetchMaxBytes, FetchResponseMaxBytes: b.cfg.ReplicaFetchResponseMaxBytes,
+		Fetchers: int(b.cfg.NumReplicaFetchers),
+	}
+}
+
+// peerAddr is where a live broker listens for brokers.
+func (b *Broker) peerAddr(id int32) (string, bool) {
+	p := b.cache.Image().Broker(id)
+	if p == nil {
+		return "", false
+	}
+	e, ok := p.Endpoint(b.cfg.InterBrokerListener)
+	return net.JoinHostPort(e.Host, strconv.Itoa(int(e.Port))), ok
+}
+
+// controllerAddr is where the controller of now listens.
+func (b *Broker) controllerAddr() (string, error) {
+	id := b.cache.Image().ControllerID
+	addr, ok := b.peerAddr(id)
+	if !ok {
+		return "", fmt.Errorf("the controller %d is not known: %w", id, kerr.NotController)
+	}
+	return addr, nil
+}
