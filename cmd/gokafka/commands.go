@@ -19,8 +19,8 @@ import (
 	"gokafka/internal/kafkalog"
 )
 
-// devHTTP is the address of a dev broker's HTTP port.
-const devHTTP = "127.0.0.1:9094"
+// devHTTP is the address of a dev broker's HTTP port: two above the Kafka port, so that several dev brokers do not meet.
+func devHTTP(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port+2)) }
 
 // root is the command without arguments: a dev broker.
 func root() *cobra.Command {
@@ -38,12 +38,15 @@ func root() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if !cmd.Flags().Changed("http") {
+				http = devHTTP(port)
+			}
 			return run(cmd.Context(), []*config.Broker{cfg}, warnings, http, true)
 		},
 	}
 	c.Flags().IntVar(&port, "port", 9092, "port of the dev broker on both loopbacks")
 	c.Flags().StringVar(&data, "data", "gokafka-data", "directory of the dev broker's data")
-	c.Flags().StringVar(&http, "http", devHTTP, "address of the HTTP port (/metrics, /healthz, /readyz), empty for none")
+	c.Flags().StringVar(&http, "http", "", "address of the HTTP port (/metrics, /healthz, /readyz); unless given, 127.0.0.1 and the port above by two; empty for none")
 	c.AddCommand(serverCommand(), zookeeperCommand())
 	return c
 }
