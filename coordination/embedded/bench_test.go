@@ -146,3 +146,27 @@ func fill(b testing.TB, dir string, n int) {
 		b.Fatal(err)
 	}
 }
+
+// BenchmarkSnapshot is what a snapshot of 20,000 znodes costs the loop.
+func BenchmarkSnapshot(b *testing.B) {
+	dir := b.TempDir()
+	fill(b, dir, 20_000)
+	st, rec, err := openStore(vfs.OS(), dir, quiet(), true)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer st.close()
+	for b.Loop() {
+		b.SetBytes(int64(len(rec.machine.encodeSnapshot(st.id))))
+	}
+}
+
+// BenchmarkApply is the machine alone.
+func BenchmarkApply(b *testing.B) {
+	m := newMachine()
+	data := make([]byte, 100)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		m.apply(&command{req: &request{op: opCreate, path: fmt.Sprintf("/n%08d", i), data: data, acl: openEntries()}}, 1)
+	}
+}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/go-zookeeper/zk"
 )
 
 const longTimeout = 30 * time.Second
@@ -171,6 +173,9 @@ func contractRaw() map[string]func(*testing.T, *target) {
 				if err != nil || !strings.Contains(string(got), want) {
 					t.Errorf("%s: %q %v", word, got, err)
 				}
+			}
+			if stats, ok := zk.FLWSrvr([]string{tg.addr}, 20*time.Second); tg.embedded && (!ok || stats[0].Error != nil || stats[0].Mode != zk.ModeStandalone) {
+				t.Errorf("FLWSrvr: %+v", stats[0]) // it cannot read the date of 3.8.4
 			}
 			half := dialRaw(t, tg)
 			half.write([]byte("ru"))

@@ -34,6 +34,9 @@ func (l *loop) handle(it *item) {
 func (l *loop) admit(it *item) {
 	c := it.conn
 	st := &c.loop
+	if le := l.leases[st.session]; le != nil && le.conn == c {
+		le.last = l.session.now(l.mono) // every packet counts, also one that is held back
+	}
 	switch {
 	case st.closing:
 		st.cost += it.cost
@@ -69,7 +72,6 @@ func (l *loop) flooded(c *conn) bool {
 // serve answers one request of an established session.
 func (l *loop) serve(c *conn, it *item) {
 	st, q := &c.loop, it.req
-	l.leases[st.session].last = l.session.now(l.mono)
 	st.stats.lastOp, st.stats.lastXid = q.op, q.xid
 	defer l.measure(c, it.at)
 	if q.code != codeOK {

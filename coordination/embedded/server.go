@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -251,8 +253,8 @@ func (s *Server) isClosing() bool {
 	return s.closing
 }
 
-// Close answers what has been received, takes a snapshot, closes all connections and listeners and waits for every
-// goroutine. Sessions stay: their clients find them again after the next Open.
+// Close answers what has been received, takes a snapshot, closes all connections and listeners, waits for every
+// goroutine and gives the directory free. A second call does nothing. Sessions stay: their clients find them again after the next Open.
 func (s *Server) Close() error {
 	s.stopOnce.Do(func() {
 		s.mu.Lock()
@@ -262,23 +264,24 @@ func (s *Server) Close() error {
 	})
 	<-s.done
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	st := s.syncer.store
+	st, err := s.syncer.store, s.err
 	s.syncer.store = nil
+	s.mu.Unlock()
 	if st == nil {
 		return nil
 	}
-	return errors.Join(s.err, st.close())
+	return errors.Join(err, st.close())
 }
 
 // shutdown ends everything but the loop, which has ended.
 func (s *Server) shutdown() {
 	s.mu.Lock()
 	s.closing = true
-	for l := range s.listeners {
-		l.Close()
-	}
+	listeners := slices.Collect(maps.Keys(s.listeners))
 	s.mu.Unlock()
+	for _, l := range listeners {
+		l.Close() // Serve reports what went wrong before
+	}
 	close(s.syncer.batches)
 	<-s.syncer.done
 	s.snapshots.Wait()

@@ -61,7 +61,7 @@ func appendNode(b []byte, n *znode, aclIndex int32) []byte {
 
 var errSnapshot = errors.New("bad snapshot")
 
-// decodeSnapshot makes the machine of a snapshot file. Names and data of its nodes alias content.
+// decodeSnapshot makes the machine of a snapshot file. It keeps nothing of content.
 func decodeSnapshot(content []byte) (*machine, fileHeader, error) {
 	h, err := parseFileHeader(content, kindSnapshot)
 	if err != nil {
@@ -106,7 +106,6 @@ func (d *decoder) nodes(t *tree, acls []*acl) error {
 	}
 	var path []open
 	var chunk []znode
-	names := string(d.b) // names are cut out of one string
 	for i := 0; i < count; i++ {
 		if len(chunk) == 0 {
 			chunk = make([]znode, min(nodeChunk, count-i))
@@ -116,10 +115,7 @@ func (d *decoder) nodes(t *tree, acls []*acl) error {
 		if i == 0 {
 			t.root = n
 		}
-		nameLen := int(d.i32())
-		at := len(names) - len(d.b)
-		d.take(nameLen)
-		n.data = d.buffer()
+		n.name, n.data = string(d.buffer()), d.data()
 		aclIndex, children := d.i32(), d.i32()
 		n.owner = d.i64()
 		n.created, n.version, n.aversion, n.container = d.i32(), d.i32(), d.i32(), d.bool()
@@ -128,7 +124,6 @@ func (d *decoder) nodes(t *tree, acls []*acl) error {
 		if d.bad || children < 0 || int(children) > count || aclIndex < 0 || int(aclIndex) > len(acls) {
 			return fmt.Errorf("%w: malformed node %d", errSnapshot, i)
 		}
-		n.name = names[at : at+nameLen]
 		if aclIndex > 0 {
 			n.acl = acls[aclIndex-1]
 			n.acl.refs++

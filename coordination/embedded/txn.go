@@ -3,6 +3,7 @@ package embedded
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Kinds of log records.
@@ -86,7 +87,7 @@ func (d *decoder) txnOp(session int64) txnOp {
 	op := txnOp{kind: d.u8(), path: d.text()}
 	switch op.kind {
 	case txnCreate:
-		op.data, op.acl = d.buffer(), d.acl()
+		op.data, op.acl = d.data(), d.acl()
 		flags := d.u8()
 		if flags&createEphemeral != 0 {
 			op.owner = session
@@ -94,7 +95,7 @@ func (d *decoder) txnOp(session int64) txnOp {
 		op.container = flags&createContainer != 0
 	case txnDelete:
 	case txnSetData:
-		op.data = d.buffer()
+		op.data = d.data()
 	case txnSetACL:
 		op.acl = d.acl()
 	default:
@@ -105,8 +106,8 @@ func (d *decoder) txnOp(session int64) txnOp {
 
 var errRecord = errors.New("malformed record")
 
-// replay applies one record payload of the log. Data of nodes alias it. An error leaves the machine half changed: it
-// is of no use then.
+// replay applies one record payload of the log, and keeps nothing of it. An error leaves the machine half changed: it is
+// of no use then.
 func (m *machine) replay(payload []byte) error {
 	d := decoder{b: payload}
 	h := d.recordHeader()
@@ -153,7 +154,7 @@ func (m *machine) replayOp(op *txnOp, h *recordHeader) error {
 		if parent == nil || parent.children[name] != nil {
 			return fmt.Errorf("create of %q does not fit the tree", op.path)
 		}
-		m.tree.create(parent, name, op, h.zxid, h.ms)
+		m.tree.create(parent, strings.Clone(name), op, h.zxid, h.ms)
 		return nil
 	}
 	n := m.tree.find(op.path)
