@@ -1,0 +1,9 @@
+//go:build !linux
+
+package main
+
+import "errors"
+
+func cpuSeconds(int) (float64, error) { return 0, errors.ErrUnsupported }
+
+func residentBytes(int) (float64, error) { return 0, errors.ErrUnsupported }

@@ -1,0 +1,117 @@
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Properties;
+import java.util.Set;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.serialization.StringDeserializer;
+import org.apache.kafka.common.serialization.StringSerializer;
+
+/** The Java client of the suite: produces and consumes, as ../clients.go describes. */
+public class Client {
+    private static final Map<String, String> OPT = new HashMap<>();
+
+    public static void main(String[] args) throws Exception {
+        for (String a : args) {
+            String[] kv = a.split("=", 2);
+            OPT.put(kv[0], kv[1]);
+        }
+        if (OPT.get("mode").equals("consume")) {
+            consume();
+        } else {
+            List<Thread> threads = new ArrayList<>();
+            for (String codec : OPT.get("codecs").split(",")) {
+                Thread t = new Thread(() -> produce(codec), "producer-" + codec);
+                t.start();
+                threads.add(t);
+            }
+            for (Thread t : threads) {
+                t.join();
+            }
+        }
+        say("end");
+    }
+
+    private static synchronized void say(String line) {
+        System.out.println(line);
+    }
+
+    private static String value(String codec, int partition, int seq) {
+        StringBuilder s = new StringBuilder(OPT.get("client") + "|" + codec + "|" + partition + "|" + seq + "|");
+        while (s.length() < 100) {
+            s.append('x');
+        }
+        return s.toString();
+    }
+
+    private static void produce(String codec) {
+        Properties p = new Properties();
+        p.put("bootstrap.servers", OPT.get("bootstrap"));
+        p.put("client.id", OPT.get("client") + "-" + codec);
+        p.put("enable.idempotence", "true");
+        p.put("acks", "all");
+        p.put("compression.type", codec);
+        p.put("linger.ms", "5");
+        p.put("request.timeout.ms", "10000");
+        p.put("delivery.timeout.ms", "180000");
+        p.put("max.block.ms", "180000");
+        p.put("reconnect.backoff.max.ms", "500");
+        int partitions = Integer.parseInt(OPT.get("partitions"));
+        int count = Integer.parseInt(OPT.get("count"));
+        long millis = Long.parseLong(OPT.get("millis"));
+        try (KafkaProducer<String, String> producer = new KafkaProducer<>(p, new StringSerializer(), new StringSerializer())) {
+            long start = System.nanoTime();
+            int sent = 0;
+            while (sent < count) {
+                long elapsed = (System.nanoTime() - start) / 1_000_000;
+                int due = (int) Math.min(count, Math.max(1, elapsed * count / millis));
+                for (; sent < due; sent++) {
+                    int partition = sent % partitions;
+                    int seq = sent / partitions;
+                    producer.send(new ProducerRecord<>(OPT.get("topic"), partition, null, value(codec, partition, seq)), (m, e) -> {
+                        if (e == null) {
+                            say("ack " + codec + " " + m.partition() + " " + seq + " " + m.offset());
+                        } else {
+                            say("fail " + codec + " " + partition + " " + seq + " " + e.toString().replaceAll("\\s+", " "));
+                        }
+                    });
+                }
+                Thread.sleep(50);
+            }
+            producer.flush();
+        } catch (Exception e) {
+            System.err.println("fatal " + e);
+        }
+    }
+
+    private static void consume() {
+        Properties p = new Properties();
+        p.put("bootstrap.servers", OPT.get("bootstrap"));
+        p.put("enable.auto.commit", "false");
+        p.put("auto.offset.reset", "none");
+        try (KafkaConsumer<String, String> consumer = new KafkaConsumer<>(p, new StringDeserializer(), new StringDeserializer())) {
+            String[] ends = OPT.get("ends").split(",");
+            Set<TopicPartition> left = new HashSet<>();
+            for (int i = 0; i < ends.length; i++) {
+                if (Long.parseLong(ends[i]) > 0) {
+                    left.add(new TopicPartition(OPT.get("topic"), i));
+                }
+            }
+            consumer.assign(left);
+            left.forEach(tp -> consumer.seek(tp, 0));
+            while (!left.isEmpty()) {
+                for (ConsumerRecord<String, String> r : consumer.poll(Duration.ofSeconds(1))) {
+                    say("rec " + r.partition() + " " + r.offset() + " " + r.value());
+                }
+                left.removeIf(tp -> consumer.position(tp) >= Long.parseLong(ends[tp.partition()]));
+            }
+        }
+    }
+}

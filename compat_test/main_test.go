@@ -1,0 +1,166 @@
+package compat_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"gokafka/compat_test/harness"
+	"gokafka/compat_test/history"
+	"gokafka/compat_test/wire"
+)
+
+var skips harness.Skips
+
+func TestMain(m *testing.M) { skips.Main(m) }
+
+// heavy ends a test that -short must not run, and says which broker the others talk to.
+func heavy(t *testing.T) harness.Target {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("starts processes: not with -short")
+	}
+	target, err := harness.TargetFromEnv()
+	skips.Need(t, err)
+	return target
+}
+
+// remembered is how many of a producer's last batches a broker still knows after it ended and started again: Apache 3.9.1
+// only the last (see TestFiveInFlightAtTheEnd), gokafka all five that the protocol's clients may have in flight.
+func remembered(target harness.Target) int {
+	if target == harness.Apache {
+		return 1
+	}
+	return 5
+}
+
+func dial(t *testing.T, addr string) *wire.Conn {
+	t.Helper()
+	c, err := wire.Dial(context.Background(), addr)
+	skips.Need(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// createTopic makes a topic of one replica and waits until its partitions can be used.
+func createTopic(t *testing.T, addr, topic string, partitions int32) {
+	t.Helper()
+	c := dial(t, addr)
+	req := kmsg.NewPtrCreateTopicsRequest()
+	req.TimeoutMillis = 30000
+	rt := kmsg.NewCreateTopicsRequestTopic()
+	rt.Topic, rt.NumPartitions, rt.ReplicationFactor = topic, partitions, 1
+	req.Topics = append(req.Topics, rt)
+	resp, err := c.Ask(req, 5)
+	skips.Need(t, err)
+	if err := kerr.ErrorForCode(resp.(*kmsg.CreateTopicsResponse).Topics[0].ErrorCode); err != nil {
+		t.Fatalf("create %s: %v", topic, err)
+	}
+	waitTopic(t, addr, topic, partitions)
+}
+
+// waitTopic waits until Metadata shows every partition with a leader and each answers ListOffsets.
+func waitTopic(t *testing.T, addr, topic string, partitions int32) {
+	t.Helper()
+	c := dial(t, addr)
+	var last error
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if last = topicReady(c, topic, partitions); last == nil {
+			return
+		}
+	}
+	t.Fatalf("topic %s: %v", topic, last)
+}
+
+func topicReady(c *wire.Conn, topic string, partitions int32) error {
+	req := kmsg.NewPtrMetadataRequest()
+	mt := kmsg.NewMetadataRequestTopic()
+	mt.Topic = kmsg.StringPtr(topic)
+	req.Topics = append(req.Topics, mt)
+	resp, err := c.Ask(req, 5)
+	if err != nil {
+		return err
+	}
+	m := resp.(*kmsg.MetadataResponse).Topics[0]
+	if m.ErrorCode != 0 || len(m.Partitions) != int(partitions) {
+		return fmt.Errorf("metadata: error %d, %d partitions", m.ErrorCode, len(m.Partitions))
+	}
+	_, err = endOffsets(c, topic, partitions)
+	return err
+}
+
+// endOffsets are the high watermarks of a topic.
+func endOffsets(c *wire.Conn, topic string, partitions int32) ([]int64, error) {
+	req := kmsg.NewPtrListOffsetsRequest()
+	req.ReplicaID = -1
+	rt := kmsg.NewListOffsetsRequestTopic()
+	rt.Topic = topic
+	for p := range partitions {
+		rp := kmsg.NewListOffsetsRequestTopicPartition()
+		rp.Partition, rp.Timestamp = p, -1
+		rt.Partitions = append(rt.Partitions, rp)
+	}
+	req.Topics = append(req.Topics, rt)
+	resp, err := c.Ask(req, 5)
+	if err != nil {
+		return nil, err
+	}
+	ends := make([]int64, partitions)
+	for _, p := range resp.(*kmsg.ListOffsetsResponse).Topics[0].Partitions {
+		if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+			return nil, fmt.Errorf("%s-%d: %w", topic, p.Partition, err)
+		}
+		ends[p.Partition] = p.Offset
+	}
+	return ends, nil
+}
+
+// readAll reads a topic from its start to the given ends with franz-go and no group: the reader that is independent of
+// whoever wrote.
+func readAll(t *testing.T, addr, topic string, ends []int64) []history.Record {
+	t.Helper()
+	from, left := map[int32]kgo.Offset{}, map[int32]bool{}
+	for p, e := range ends {
+		if e > 0 {
+			from[int32(p)], left[int32(p)] = kgo.NewOffset().At(0), true
+		}
+	}
+	if len(left) == 0 {
+		return nil
+	}
+	cl, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: from}),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()))
+	skips.Need(t, err)
+	defer cl.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	var out []history.Record
+	for len(left) > 0 {
+		fs := cl.PollFetches(ctx)
+		if err := fs.Err(); err != nil {
+			t.Errorf("read %s: %v", topic, err)
+			return out
+		}
+		fs.EachRecord(func(r *kgo.Record) {
+			out = append(out, history.Record{Partition: r.Partition, Offset: r.Offset, Value: string(r.Value)})
+			if r.Offset+1 >= ends[r.Partition] {
+				delete(left, r.Partition)
+			}
+		})
+	}
+	return out
+}
+
+// serves says whether the broker advertises an API key.
+func serves(t *testing.T, addr string, key int16) bool {
+	t.Helper()
+	resp, err := dial(t, addr).Ask(kmsg.NewPtrApiVersionsRequest(), 0)
+	skips.Need(t, err)
+	return slices.ContainsFunc(resp.(*kmsg.ApiVersionsResponse).ApiKeys, func(k kmsg.ApiVersionsResponseApiKey) bool { return k.ApiKey == key })
+}

@@ -1,0 +1,96 @@
+"""The librdkafka client of the suite, through confluent-kafka: produces and consumes, as ../clients.go describes."""
+
+import sys
+import threading
+import time
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+OPT = dict(a.split("=", 1) for a in sys.argv[1:])
+PARTITIONS = int(OPT["partitions"])
+OUT = threading.Lock()
+
+
+def say(line):
+    with OUT:
+        sys.stdout.write(line + "\n")
+
+
+def value(codec, partition, seq):
+    return f"{OPT['client']}|{codec}|{partition}|{seq}|".ljust(100, "x")
+
+
+def on_error(err):
+    sys.stderr.write(f"error_cb {'fatal ' if err.fatal() else ''}{err}\n")
+
+
+def produce(codec):
+    producer = Producer({
+        "bootstrap.servers": OPT["bootstrap"],
+        "client.id": OPT["client"],
+        "enable.idempotence": True,
+        "compression.type": codec,
+        "linger.ms": 5,
+        "message.timeout.ms": 180000,
+        "socket.timeout.ms": 10000,
+        "reconnect.backoff.max.ms": 500,
+        "error_cb": on_error,
+    })
+
+    def delivered(partition, seq):
+        def callback(err, msg):
+            if err is not None:
+                say(f"fail {codec} {partition} {seq} {'fatal ' if err.fatal() else ''}{err}")
+            else:
+                say(f"ack {codec} {msg.partition()} {seq} {msg.offset()}")
+        return callback
+
+    count, millis = int(OPT["count"]), int(OPT["millis"])
+    start = time.monotonic()
+    sent = 0
+    while sent < count:
+        due = min(count, max(1, int((time.monotonic() - start) * 1000 / millis * count)))
+        for i in range(sent, due):
+            partition, seq = i % PARTITIONS, i // PARTITIONS
+            producer.produce(OPT["topic"], value(codec, partition, seq), partition=partition,
+                             on_delivery=delivered(partition, seq))
+        sent = due
+        producer.poll(0.05)
+    left = producer.flush(180)
+    if left:
+        sys.stderr.write(f"fatal: {left} records neither delivered nor failed\n")
+
+
+def consume():
+    consumer = Consumer({
+        "bootstrap.servers": OPT["bootstrap"],
+        "group.id": "not-used",
+        "enable.auto.commit": False,
+        "enable.partition.eof": False,
+        "auto.offset.reset": "error",
+        "check.crcs": True,
+        "error_cb": on_error,
+    })
+    ends = [int(e) for e in OPT["ends"].split(",")]
+    left = {p for p, e in enumerate(ends) if e > 0}
+    consumer.assign([TopicPartition(OPT["topic"], p, 0) for p in left])
+    while left:
+        for msg in consumer.consume(1000, 1.0):
+            if msg.error():
+                sys.stderr.write(f"fatal {msg.error()}\n")
+                sys.exit(1)
+            say(f"rec {msg.partition()} {msg.offset()} {msg.value().decode()}")
+            if msg.offset() + 1 >= ends[msg.partition()]:
+                left.discard(msg.partition())
+    consumer.close()
+
+
+if OPT["mode"] == "consume":
+    consume()
+else:
+    threads = [threading.Thread(target=produce, args=(c,)) for c in OPT["codecs"].split(",")]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+say("end")
