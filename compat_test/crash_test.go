@@ -34,7 +34,7 @@ func torture(t *testing.T, target harness.Target, b *harness.Broker, kills int) 
 	t.Helper()
 	// A start takes some 10 ms: a kill within 60 ms hits it or the first requests.
 	tt := &crash.Torture{Broker: b, Kills: kills, Seed: uint64(time.Now().UnixNano()), StartUp: 60 * time.Millisecond,
-		Load: 500 * time.Millisecond, InFlight: remembered(target), Logf: t.Logf}
+		Load: 500 * time.Millisecond, InFlight: remembered(target, true), Logf: t.Logf}
 	if target == harness.Apache {
 		tt.Kills, tt.StartUp = 2, 5*time.Second
 	}

@@ -44,7 +44,7 @@ func TestFiveInFlightAtTheEnd(t *testing.T) {
 				skips.Need(t, err)
 				p := resp.(*kmsg.ProduceResponse).Topics[0].Partitions[0]
 				wantCode, wantOffset := int16(0), int64(2*i)
-				if i < 5-remembered(target) {
+				if i < 5-remembered(target, end == "SIGKILL") {
 					wantCode, wantOffset = 45, -1
 				}
 				if p.ErrorCode != wantCode || p.BaseOffset != wantOffset {

@@ -68,7 +68,8 @@ func (l *Log) gather(offset int64, force bool) (*flushJob, error) {
 		return nil, nil
 	}
 	segs := *l.segs.Load()
-	job := &flushJob{truncations: l.truncations, growing: segs[len(segs)-1]}
+	job := &flushJob{truncations: l.truncations, growing: segs[len(segs)-1], syncDir: l.dirChanged}
+	l.dirChanged = false
 	// The segment before may have been cut at the recovery point, where the next one begins.
 	for i := max(0, floorSegment(segs, rp)-1); i < len(segs); i++ {
 		s := segs[i]

@@ -57,7 +57,7 @@ func (g *gate) await() {
 // flush that waits for its turn must not believe in the old end.
 func TestFlushOvertaken(t *testing.T) {
 	g := newGate()
-	l := openLog(t, testOptions(vfs.NewFaulty(vfs.NewMem(), g.hook), topicConfig()))
+	l := openLog(t, testOptions(vfs.NewFaulty(vfs.NewMem(), g.hook), with(func(c *config.Topic) { c.FileDeleteDelay = 0 })))
 	for range 10 {
 		mustAppend(t, l, batch(t, 1, 10, 1))
 	}

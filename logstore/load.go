@@ -164,7 +164,13 @@ func (ld *loader) load() error {
 	if err := ld.snaps.removeStrays(ld.segs); err != nil {
 		return err
 	}
-	return ld.producers.rebuild(ld.segs, ld.logStart, ld.logEnd, ld.nowMs, ld.opts.CleanShutdown)
+	if err := ld.producers.rebuild(ld.segs, ld.logStart, ld.logEnd, ld.nowMs, ld.opts.CleanShutdown); err != nil {
+		return err
+	}
+	if ld.opts.CleanShutdown {
+		return nil // no batch was in flight
+	}
+	return ld.producers.widen(ld.segs)
 }
 
 // finishSwaps removes temporary files and finishes a replacement of segments that a crash interrupted. It returns the files left.
@@ -404,9 +410,20 @@ func (ld *loader) recoverLog() error {
 // recoverUnflushed recovers the segments from the one that holds the recovery point on. What follows the first that was cut is deleted.
 func (ld *loader) recoverUnflushed() error {
 	first := max(0, floorSegment(ld.segs, ld.opts.RecoveryPoint))
-	if lost, err := ld.fit(first - 1); err != nil {
+	// The segment before may have been cut where this one begins, and the cut may be half lost.
+	lost, err := ld.fit(first - 1)
+	if isCorrupt(err) {
+		all := ld.segs
+		ld.segs = all[:first-1]
+		_, err = ld.recoverSegment(all[first-1])
+		if ld.segs = all; err == nil {
+			lost, err = ld.fit(first - 1)
+		}
+	}
+	if err != nil {
 		return err
-	} else if lost {
+	}
+	if lost {
 		ld.logger.Warn("there is a gap before the segment with the recovery point", "file", ld.segs[first].path(logSuffix))
 	}
 	for i := first; i < len(ld.segs); i++ {
@@ -449,8 +466,12 @@ func (ld *loader) fit(i int) (lost bool, err error) {
 	if err := s.activate(ld.opts.Config); err != nil {
 		return false, err
 	}
-	_, err = s.truncateTo(next, ld.nowMs)
-	return false, err
+	if _, err := s.truncateTo(next, ld.nowMs); err != nil {
+		return false, err
+	}
+	// The old batch that is cut may have begun further below.
+	end, err = s.nextOffset()
+	return end < next && !ld.opts.Config.CleanupCompact, err
 }
 
 // dropFrom deletes the segments from the i-th on, with their snapshots.

@@ -41,6 +41,7 @@ type Log struct {
 	flushTarget   int64 // offset up to which flushLoop has to flush
 	flushing      bool  // flushLoop runs
 	unsyncedSnaps []int64
+	dirChanged    bool          // segments were deleted since the last sync of the directory
 	lastFlush     time.Duration // monotonic
 
 	// idMu orders the writers of partition.metadata, once in a log's life.

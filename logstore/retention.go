@@ -21,6 +21,9 @@ func (l *Log) DeleteOldSegments() (int, error) {
 }
 
 func (l *Log) deleteOld() (int, error) {
+	if err := l.usable(); err != nil { // closed meanwhile
+		return 0, err
+	}
 	start := l.logStart.Load()
 	n, err := l.deleteWhile("log start offset", func(s, next *segment) (bool, error) {
 		return next != nil && next.base <= start, nil
@@ -99,6 +102,7 @@ func (l *Log) deleteSegments(gone []*segment, newestFirst bool) error {
 	if len(gone) == 0 {
 		return nil
 	}
+	l.dirChanged = true
 	var names []string
 	var firstErr error
 	if newestFirst {

@@ -83,8 +83,8 @@ func (l *Log) Roll() error {
 		return err
 	}
 	l.mu.Lock()
-	var err error
-	if l.active().size.Load() > 0 {
+	err := l.usable()
+	if err == nil && l.active().size.Load() > 0 {
 		_, err = l.roll(0)
 	}
 	l.mu.Unlock()

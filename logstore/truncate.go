@@ -51,6 +51,10 @@ func (l *Log) cutAt(offset int64, wholeSegments bool) (bool, error) {
 func (l *Log) lockForCut(offset int64) error {
 	for {
 		l.mu.Lock()
+		if err := l.usable(); err != nil { // closed meanwhile
+			l.mu.Unlock()
+			return err
+		}
 		if l.checkpointed.Load() <= offset || l.onLowered == nil || offset >= l.logEnd.Load() {
 			return nil
 		}
@@ -66,7 +70,7 @@ func (l *Log) lockForCut(offset int64) error {
 // empty. Caller holds mu.
 func (l *Log) truncateTo(offset int64, wholeSegments bool) (bool, error) {
 	end := l.logEnd.Load()
-	if offset >= end {
+	if offset >= end && !wholeSegments {
 		// A leader that wrote nothing leaves an epoch entry at its end, which another leader may contradict.
 		if l.epochs.truncateFromEnd(end) {
 			l.saveEpochsLater()
@@ -98,6 +102,7 @@ func (l *Log) truncateTo(offset int64, wholeSegments bool) (bool, error) {
 	if _, err := last.truncateTo(offset, l.clock.NowMs()); err != nil {
 		return true, asFatal(err)
 	}
+	offset = min(offset, end) // a roll may have been ahead of the end
 	l.setEnd(offset)
 	if l.epochs.truncateFromEnd(offset) {
 		l.saveEpochsLater()

@@ -33,7 +33,6 @@ func Deviations() []Deviation {
 		{"createtopics/assignments that Apache never answers", "", 39, silent},
 		{"metadata/by id", "v12: null name and zero id", 42, "Apache answers UNKNOWN_SERVER_ERROR and no brokers after an unexpected exception"},
 		{"restart/after SIGKILL", "the last five again", 0, five},
-		{"restart/after SIGTERM", "the last five again", 0, five},
 		{"restart/after SIG", "append time topic: epoch 0 sequence 0", 0, five},
 	}
 }
