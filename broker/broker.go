@@ -43,6 +43,8 @@ type Options struct {
 	Coordination *embedded.Server
 	// HTTP is the address of the HTTP port; empty = none.
 	HTTP string
+	// Authorizer says who may do what; nil = everybody everything.
+	Authorizer security.Authorizer
 }
 
 // Broker is a running broker. Use Start.
@@ -61,6 +63,9 @@ type Broker struct {
 	settings    *settings.Manager
 	cache       *metadata.Cache
 	replicas    *replication.Manager
+	live        atomic.Pointer[replication.Manager] // replicas, for callbacks that may come before it is made
+	dirFailures chan dirFailure
+	dropped     topicQueue
 	fetches     *fetch.Manager
 	topics      *topics.Manager
 	producerIDs *producerid.Manager
@@ -76,12 +81,13 @@ type Broker struct {
 	registration znode.Registration
 	registered   atomic.Pointer[znode.Registered]
 
-	ctx      context.Context // ends when Stop begins
-	cancel   context.CancelCauseFunc
-	wg       sync.WaitGroup
-	stopping atomic.Bool
-	failed   chan error // a failure after which the broker cannot go on; capacity 1
-	undo     []func()   // what Start has done, last first
+	ctx        context.Context // ends when Stop begins
+	cancel     context.CancelCauseFunc
+	wg         sync.WaitGroup
+	stopping   atomic.Bool
+	logsClosed atomic.Bool
+	failed     chan error // a failure after which the broker cannot go on; capacity 1
+	undo       []func()   // what Start has done, last first
 }
 
 // ErrNoLogDirs says that no log directory is left.
@@ -101,6 +107,10 @@ func Start(ctx context.Context, o Options) (*Broker, error) {
 	}
 	b.logger = b.base.With(kafkalog.PrefixKey, fmt.Sprintf("[KafkaServer id=%d] ", b.cfg.ID), kafkalog.LoggerKey, "kafka.server.KafkaServer")
 	b.ctx, b.cancel = context.WithCancelCause(context.Background())
+	b.dirFailures = make(chan dirFailure, len(b.cfg.LogDirs))
+	b.dropped.signal = make(chan struct{}, 1)
+	b.wg.Go(b.serveDirFailures)
+	b.wg.Go(b.dropTopics)
 	steps := []func(context.Context, Options) error{
 		b.openCoordination, b.openDirs, b.startSettings, b.loadLogs, b.buildServing, b.bindAll, b.join, b.serve,
 	}
@@ -189,8 +199,8 @@ func (b *Broker) openDirs(ctx context.Context, _ Options) error {
 		return err
 	}
 	b.did(func() {
-		if b.logs != nil {
-			b.logs.Abandon() // a clean shutdown has taken it away
+		if !b.logsClosed.Load() {
+			b.logs.Abandon()
 		}
 	})
 	b.takeOver(ctx)
@@ -229,8 +239,8 @@ func (b *Broker) startSettings(ctx context.Context, _ Options) error {
 	b.settings, err = settings.Start(ctx, settings.Options{
 		Session: b.session, Broker: b.cfg, Clock: b.clk, Logger: b.base,
 		OnTopic: func(name string, t *config.Topic) {
-			if b.replicas != nil {
-				b.replicas.ConfigChanged(name, t)
+			if m := b.live.Load(); m != nil {
+				m.ConfigChanged(name, t)
 			}
 		},
 		TopicExists: func(name string) bool { return b.cache.Image().Topic(name) != nil },
@@ -254,29 +264,6 @@ func (b *Broker) loadLogs(context.Context, Options) error {
 	return nil
 }
 
-// dirFailed is told of a failed log directory.
-func (b *Broker) dirFailed(dir string, lost []metadata.TopicPartition, err error) {
-	b.logger.Error("Log directory failed; its partitions are offline", "dir", dir, "partitions", len(lost), "error", err)
-	if b.replicas != nil {
-		b.replicas.LogDirFailed(lost)
-	}
-	alive := 0
-	for _, d := range b.logs.Dirs() {
-		if d.Err == nil {
-			alive++
-		}
-	}
-	if alive == 0 {
-		b.fail(ErrNoLogDirs)
-		return
-	}
-	b.wg.Go(func() {
-		if g, err := b.session.Await(b.ctx); err != nil || znode.NotifyLogDirFailure(b.ctx, g, b.cfg.ID) != nil {
-			b.logger.Error("The controller could not be told of the failed log directory", "dir", dir)
-		}
-	})
-}
-
 // frameBudget is the memory of all large requests together when queued.max.request.bytes sets none.
 const frameBudget = 512 << 20
 
@@ -285,7 +272,9 @@ const writeTimeout = 60 * time.Second
 
 // buildServing builds what requests go through, and serves none yet.
 func (b *Broker) buildServing(_ context.Context, o Options) error {
-	b.replicas = replication.NewManager(b.replicationOptions())
+	replicas := replication.NewManager(b.replicationOptions())
+	b.replicas = replicas
+	b.live.Store(replicas)
 	b.did(b.replicas.Close)
 	b.fetches = fetch.NewManager(fetch.Options{Replicas: b.replicas, Metadata: b.cache, Clock: b.clk, Logger: b.base, MaxSessions: int(b.cfg.FetchSessionCacheSlots)})
 	b.did(b.fetches.Close)
@@ -293,9 +282,13 @@ func (b *Broker) buildServing(_ context.Context, o Options) error {
 	b.controller = controller.New(b.controllerOptions())
 	b.producerIDs = producerid.New(b.takeProducerIDs, b.clk, b.base.With(kafkalog.PrefixKey, fmt.Sprintf("[ProducerId Manager %d] ", b.cfg.ID)))
 	b.did(b.producerIDs.Close)
+	authorizer := o.Authorizer
+	if authorizer == nil {
+		authorizer = security.AllowAll{}
+	}
 	b.handlers = handlers.New(handlers.Options{
 		BrokerID: b.cfg.ID, ClusterID: b.clusterID, BrokerEpoch: b.epoch, Config: b.cfg, Cluster: b.cache, Replicas: b.replicas, Fetches: b.fetches,
-		Controller: b.controller, Topics: b.topics, Settings: b.settings, ProducerIDs: b.producerIDs, Authorizer: security.AllowAll{},
+		Controller: b.controller, Topics: b.topics, Settings: b.settings, ProducerIDs: b.producerIDs, Authorizer: authorizer,
 		Clock: b.clk, Logger: b.base.With(kafkalog.PrefixKey, fmt.Sprintf("[KafkaApi-%d] ", b.cfg.ID)),
 		FinalizedFeatures: b.features.get, MetadataUpdated: b.metadataUpdated,
 		Observe: func(key int16, took time.Duration, failed bool) { b.metrics.observe(key, took, failed) },
@@ -346,16 +339,6 @@ func (b *Broker) takeProducerIDs(ctx context.Context) (producerid.Block, error) 
 	return producerid.Block{Start: block.Start, Len: block.Len}, err
 }
 
-// metadataUpdated drops the settings of topics that are gone.
-func (b *Broker) metadataUpdated(names []string) {
-	im := b.cache.Image()
-	for _, n := range names {
-		if im.Topic(n) == nil {
-			b.settings.DropTopic(n)
-		}
-	}
-}
-
 func (b *Broker) bindAll(context.Context, Options) error {
 	b.did(func() {
 		for i := range b.bound {
@@ -367,7 +350,7 @@ func (b *Broker) bindAll(context.Context, Options) error {
 	return b.bind()
 }
 
-// serve begins to answer requests.
+// serve opens the HTTP port, last: it tells of a broker that is there.
 func (b *Broker) serve(_ context.Context, o Options) error {
 	if o.HTTP != "" {
 		if err := b.serveHTTP(o.HTTP); err != nil {

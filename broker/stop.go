@@ -25,7 +25,7 @@ func (b *Broker) Stop(ctx context.Context) error {
 	b.server.Close()
 	b.replicas.Close()
 	err := b.logs.Close()
-	b.logs = nil
+	b.logsClosed.Store(true)
 	b.unwind()
 	b.logger.Info("shut down completed")
 	return err

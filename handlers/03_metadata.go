@@ -181,17 +181,15 @@ func (m *metadataAnswer) add(topic *metadata.Topic) {
 		t.AuthorizedOperations = m.h.operations(m.ctx, m.r, security.Topic, topic.Name)
 	}
 	t.Partitions = make([]kmsg.MetadataResponseTopicPartition, 0, len(topic.Partitions))
-	for i, p := range topic.Partitions {
-		if p != nil {
-			t.Partitions = append(t.Partitions, m.partition(int32(i), p))
-		}
+	for _, p := range topic.Partitions {
+		t.Partitions = append(t.Partitions, m.partition(p))
 	}
 	m.topics = append(m.topics, t)
 }
 
-func (m *metadataAnswer) partition(index int32, p *metadata.Partition) kmsg.MetadataResponseTopicPartition {
+func (m *metadataAnswer) partition(p *metadata.Partition) kmsg.MetadataResponseTopicPartition {
 	out := kmsg.NewMetadataResponseTopicPartition()
-	out.Partition, out.Leader, out.LeaderEpoch = index, p.Leader, p.LeaderEpoch
+	out.Partition, out.Leader, out.LeaderEpoch = p.Index, p.Leader, p.LeaderEpoch
 	out.Replicas, out.ISR, out.OfflineReplicas = m.filter(p.Replicas), m.filter(p.ISR), nonNil(p.OfflineReplicas)
 	if _, ok := endpoint(m.im, p.Leader, m.r.Conn.Listener); !ok {
 		out.Leader = -1

@@ -9,6 +9,7 @@ import (
 	"gokafka/metadata"
 	"gokafka/replication"
 	"gokafka/security"
+	"gokafka/topics"
 )
 
 // refuseControl makes the checks that every request of the controller goes through: permission, a controller of KRaft (migration is not served), a request meant for an
@@ -46,6 +47,13 @@ func (h *Handlers) LeaderAndISR(ctx context.Context, r *Request, q *kmsg.LeaderA
 		t := &q.TopicStates[i]
 		for j := range t.PartitionStates {
 			parts = append(parts, leaderAndISRPartition(t.Topic, t.TopicID, &t.PartitionStates[j]))
+		}
+	}
+	for i := range parts {
+		// The name becomes that of a directory: nothing but a topic's name may.
+		if tp := parts[i].TopicPartition; tp.Partition < 0 || topics.ValidateName(tp.Topic) != nil {
+			resp.ErrorCode = kerr.InvalidTopicException.Code
+			return resp
 		}
 	}
 	if err := h.Replicas.LeaderAndISR(ctx, q.ControllerEpoch, parts); err != nil {

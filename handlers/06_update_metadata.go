@@ -74,8 +74,8 @@ func liveBroker(version int16, b *kmsg.UpdateMetadataRequestLiveBroker) *metadat
 }
 
 func partitionUpdate(p *kmsg.UpdateMetadataRequestTopicPartition) metadata.PartitionUpdate {
-	return metadata.PartitionUpdate{Index: p.Partition, Partition: metadata.Partition{
-		PartitionState: metadata.PartitionState{ControllerEpoch: p.ControllerEpoch, Leader: p.Leader, LeaderEpoch: p.LeaderEpoch, ISR: p.ISR, PartitionEpoch: p.ZKVersion},
-		Replicas:       p.Replicas, OfflineReplicas: p.OfflineReplicas,
-	}}
+	return metadata.PartitionUpdate{
+		Index: p.Partition, PartitionState: metadata.PartitionState{ControllerEpoch: p.ControllerEpoch, Leader: p.Leader, LeaderEpoch: p.LeaderEpoch, ISR: p.ISR, PartitionEpoch: p.ZKVersion},
+		Replicas: p.Replicas, OfflineReplicas: p.OfflineReplicas,
+	}
 }

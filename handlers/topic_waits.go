@@ -98,8 +98,8 @@ func ledBy(im *metadata.Image, topic string, n int) bool {
 	if t == nil || len(t.Partitions) < n {
 		return false
 	}
-	for _, p := range t.Partitions[:n] {
-		if p == nil || p.Leader < 0 {
+	for i, p := range t.Partitions[:n] {
+		if p.Index != int32(i) || p.Leader < 0 {
 			return false
 		}
 	}

@@ -1,6 +1,7 @@
 package metadata
 
 import (
+	"cmp"
 	"hash/maphash"
 	"iter"
 	"maps"
@@ -16,16 +17,30 @@ const shards = 64
 type Topic struct {
 	Name string
 	ID   TopicID
-	// Partitions by number. During an update a partition may be missing: nil.
+	// Partitions in the order of their numbers. Some may be missing: what is not known takes no room, whatever number a sender names.
 	Partitions []*Partition
 }
 
 // Partition returns partition p, or nil when it is not known.
 func (t *Topic) Partition(p int32) *Partition {
-	if t == nil || p < 0 || int(p) >= len(t.Partitions) {
+	if t == nil {
 		return nil
 	}
-	return t.Partitions[p]
+	if p >= 0 && int(p) < len(t.Partitions) && t.Partitions[p].Index == p { // all of them are known: the rule
+		return t.Partitions[p]
+	}
+	if i, ok := t.find(p); ok {
+		return t.Partitions[i]
+	}
+	return nil
+}
+
+// find gives the place of partition p, or where it would be.
+func (t *Topic) find(p int32) (int, bool) {
+	if n := len(t.Partitions); n == 0 || t.Partitions[n-1].Index < p {
+		return n, false // in the order of an update
+	}
+	return slices.BinarySearchFunc(t.Partitions, p, func(have *Partition, p int32) int { return cmp.Compare(have.Index, p) })
 }
 
 // Image is a picture of the cluster. Immutable; the zero Image is empty.
@@ -59,7 +74,9 @@ func (im *Image) Topic(name string) *Topic { return im.topics[nameShard(name)][n
 func (im *Image) TopicByID(id TopicID) *Topic { return im.byID[idShard(id)][id] }
 
 // Partition returns a partition, or nil.
-func (im *Image) Partition(tp TopicPartition) *Partition { return im.Topic(tp.Topic).Partition(tp.Partition) }
+func (im *Image) Partition(tp TopicPartition) *Partition {
+	return im.Topic(tp.Topic).Partition(tp.Partition)
+}
 
 // TopicCount is the number of topics.
 func (im *Image) TopicCount() int { return im.topicCount }
@@ -92,10 +109,7 @@ type TopicUpdate struct {
 }
 
 // PartitionUpdate is the new state of a partition; a leader of LeaderDuringDelete removes it.
-type PartitionUpdate struct {
-	Index int32
-	Partition
-}
+type PartitionUpdate = Partition
 
 // Apply returns the picture after u. Rules: Kafka 3.9 ZkMetadataCache.updateMetadata.
 func (im *Image) Apply(u Update) *Image {
@@ -131,19 +145,16 @@ func (im *Image) applyTopic(u *TopicUpdate, copied, copiedID *[shards]bool) {
 	}
 	for i := range u.Partitions {
 		p := &u.Partitions[i]
-		if p.Leader == LeaderDuringDelete {
-			if int(p.Index) < len(t.Partitions) {
-				t.Partitions[p.Index] = nil
-			}
-			continue
+		at, ok := t.find(p.Index)
+		switch {
+		case p.Leader == LeaderDuringDelete && ok:
+			t.Partitions = slices.Delete(t.Partitions, at, at+1)
+		case p.Leader == LeaderDuringDelete:
+		case ok:
+			t.Partitions[at] = p
+		default:
+			t.Partitions = slices.Insert(t.Partitions, at, p)
 		}
-		for int(p.Index) >= len(t.Partitions) {
-			t.Partitions = append(t.Partitions, nil)
-		}
-		t.Partitions[p.Index] = &p.Partition
-	}
-	for len(t.Partitions) > 0 && t.Partitions[len(t.Partitions)-1] == nil {
-		t.Partitions = t.Partitions[:len(t.Partitions)-1]
 	}
 	setID := func(id TopicID, t *Topic) {
 		if id.IsZero() {

@@ -8,18 +8,18 @@ import (
 	"pgregory.net/rapid"
 )
 
-func state(leader, epoch int32) Partition {
-	return Partition{PartitionState: PartitionState{Leader: leader, LeaderEpoch: epoch, ISR: []int32{leader}}, Replicas: []int32{leader}}
+func state(index, leader, epoch int32) Partition {
+	return Partition{Index: index, PartitionState: PartitionState{Leader: leader, LeaderEpoch: epoch, ISR: []int32{leader}}, Replicas: []int32{leader}}
 }
 
 func TestApplyReplacesBrokersAndMergesPartitions(t *testing.T) {
 	c := NewCache()
 	id := NewTopicID()
 	c.Apply(Update{ControllerID: 1, Brokers: []*Broker{{ID: 2}, {ID: 1}}, Topics: []TopicUpdate{
-		{Name: "a", ID: id, Partitions: []PartitionUpdate{{0, state(1, 0)}, {1, state(2, 0)}}}}})
+		{Name: "a", ID: id, Partitions: []PartitionUpdate{state(0, 1, 0), state(1, 2, 0)}}}})
 	first := c.Image()
 	c.Apply(Update{ControllerID: 2, Brokers: []*Broker{{ID: 2}}, Topics: []TopicUpdate{
-		{Name: "a", Partitions: []PartitionUpdate{{1, state(2, 1)}}}}})
+		{Name: "a", Partitions: []PartitionUpdate{state(1, 2, 1)}}}})
 	im := c.Image()
 	if im.Broker(1) != nil || im.ControllerID != 2 || len(im.BrokerIDs()) != 1 {
 		t.Errorf("brokers not replaced: %v", im.BrokerIDs())
@@ -41,16 +41,16 @@ func TestApplyReplacesBrokersAndMergesPartitions(t *testing.T) {
 func TestApplyDeletesAndRecreatesUnderNewID(t *testing.T) {
 	c := NewCache()
 	oldID, newID := NewTopicID(), NewTopicID()
-	c.Apply(Update{Topics: []TopicUpdate{{Name: "a", ID: oldID, Partitions: []PartitionUpdate{{0, state(1, 0)}, {1, state(1, 0)}}}}})
-	c.Apply(Update{Topics: []TopicUpdate{{Name: "a", ID: oldID, Partitions: []PartitionUpdate{{0, state(LeaderDuringDelete, 0)}}}}})
+	c.Apply(Update{Topics: []TopicUpdate{{Name: "a", ID: oldID, Partitions: []PartitionUpdate{state(0, 1, 0), state(1, 1, 0)}}}})
+	c.Apply(Update{Topics: []TopicUpdate{{Name: "a", ID: oldID, Partitions: []PartitionUpdate{state(0, LeaderDuringDelete, 0)}}}})
 	if im := c.Image(); im.Topic("a").Partition(0) != nil || im.Topic("a").Partition(1) == nil {
 		t.Error("deleting one partition")
 	}
-	c.Apply(Update{Topics: []TopicUpdate{{Name: "a", ID: oldID, Partitions: []PartitionUpdate{{1, state(LeaderDuringDelete, 0)}}}}})
+	c.Apply(Update{Topics: []TopicUpdate{{Name: "a", ID: oldID, Partitions: []PartitionUpdate{state(1, LeaderDuringDelete, 0)}}}})
 	if im := c.Image(); im.Topic("a") != nil || im.TopicByID(oldID) != nil || im.TopicCount() != 0 {
 		t.Error("topic not gone")
 	}
-	c.Apply(Update{Topics: []TopicUpdate{{Name: "a", ID: newID, Partitions: []PartitionUpdate{{0, state(1, 0)}}}}})
+	c.Apply(Update{Topics: []TopicUpdate{{Name: "a", ID: newID, Partitions: []PartitionUpdate{state(0, 1, 0)}}}})
 	if im := c.Image(); im.TopicByID(newID) == nil || im.TopicByID(oldID) != nil || im.TopicCount() != 1 {
 		t.Error("recreated topic")
 	}
@@ -64,9 +64,10 @@ func TestApplyEqualsNaiveModel(t *testing.T) {
 			var u Update
 			for i := range rapid.IntRange(0, 4).Draw(t, "topics") {
 				tu := TopicUpdate{Name: fmt.Sprint("t", (step+i)%7), ID: TopicID{1, 15: byte((step + i) % 7)}}
-				for p := range int32(rapid.IntRange(0, 3).Draw(t, "partitions")) {
+				for range rapid.IntRange(0, 3).Draw(t, "partitions") {
+					p := rapid.SampledFrom([]int32{0, 1, 2, 3, 7, 1<<31 - 1}).Draw(t, "partition")
 					leader := rapid.SampledFrom([]int32{LeaderDuringDelete, 1, 2}).Draw(t, "leader")
-					tu.Partitions = append(tu.Partitions, PartitionUpdate{p, state(leader, int32(step))})
+					tu.Partitions = append(tu.Partitions, state(p, leader, int32(step)))
 					if tp := (TopicPartition{tu.Name, p}); leader == LeaderDuringDelete {
 						delete(model, tp)
 					} else {
@@ -83,9 +84,10 @@ func TestApplyEqualsNaiveModel(t *testing.T) {
 				if c.Image().TopicByID(topic.ID) != topic {
 					t.Fatal("id index is stale")
 				}
-				for p, part := range topic.Partitions {
-					if part != nil {
-						got[TopicPartition{topic.Name, int32(p)}] = part.LeaderEpoch
+				for i, part := range topic.Partitions {
+					got[TopicPartition{topic.Name, part.Index}] = part.LeaderEpoch
+					if i > 0 && topic.Partitions[i-1].Index >= part.Index || topic.Partition(part.Index) != part {
+						t.Fatal("partitions are not in order")
 					}
 				}
 			}

@@ -137,6 +137,7 @@ type PartitionState struct {
 
 // Partition is what a broker knows of a partition.
 type Partition struct {
+	Index int32 // its number in the topic
 	PartitionState
 	Replicas        []int32 // assignment; the first is the preferred replica
 	OfflineReplicas []int32

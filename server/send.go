@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"io"
 	"syscall"
 
@@ -109,7 +110,7 @@ func (c *conn) sendRecords(p []byte, r protocol.Records) ([]byte, error) {
 		if _, err := readFull(r, p[len(p):end], 0); err != nil {
 			return p, err
 		}
-		return p[:end], nil
+		return p[:end], stillThere(r)
 	}
 	if fr, ok := r.(fileRange); ok && c.raw != nil {
 		if src, pos, ok := fr.RawFile(); ok && canSendfile {
@@ -119,7 +120,10 @@ func (c *conn) sendRecords(p []byte, r protocol.Records) ([]byte, error) {
 				}
 			}
 			c.limitWrite()
-			return p[:0], sendfile(c.raw, src, pos, n)
+			if err := sendfile(c.raw, src, pos, n); err != nil {
+				return p[:0], err
+			}
+			return p[:0], stillThere(r)
 		}
 	}
 	for off := 0; off < n; {
@@ -137,7 +141,18 @@ func (c *conn) sendRecords(p []byte, r protocol.Records) ([]byte, error) {
 		p = p[:end]
 		off += k
 	}
-	return p, nil
+	return p, stillThere(r)
+}
+
+// errTruncated says that records were cut off the log while they were sent: what the peer got may be wrong, and the answer cannot be taken back.
+var errTruncated = errors.New("the log was truncated below the records that were sent")
+
+// stillThere says whether r was not truncated while it was read.
+func stillThere(r protocol.Records) error {
+	if t, ok := r.(interface{ Truncated() bool }); ok && t.Truncated() {
+		return errTruncated
+	}
+	return nil
 }
 
 func readFull(r protocol.Records, p []byte, off int64) (int, error) {

@@ -1,0 +1,314 @@
+package handlers_test
+
+import (
+	"context"
+	"encoding/json"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"gokafka/handlers"
+	"gokafka/security"
+)
+
+// question is what an authorizer is asked.
+type question struct {
+	op       security.Operation
+	resource security.ResourceType
+	name     string
+}
+
+// doorkeeper notes what it is asked, and denies all of it when it is told to.
+type doorkeeper struct {
+	mu    sync.Mutex
+	deny  bool
+	asked []question
+}
+
+func (d *doorkeeper) Authorize(_ context.Context, who security.Principal, host string, op security.Operation, t security.ResourceType, name string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if who != security.Anonymous || host != "127.0.0.1" {
+		panic("asked about " + who.String() + " from " + host)
+	}
+	d.asked = append(d.asked, question{op, t, name})
+	return !d.deny
+}
+
+// set begins anew.
+func (d *doorkeeper) set(deny bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.deny, d.asked = deny, nil
+}
+
+func (d *doorkeeper) was(q question) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Contains(d.asked, q)
+}
+
+// denied is a request that names one resource, and the code it is answered with when nothing is allowed.
+type denied struct {
+	what string
+	make func(name string, id [16]byte) kmsg.Request
+	want *kerr.Error
+	// asks is what must be asked besides what the row of the table says.
+	asks []question
+}
+
+const clusterName = security.ClusterName
+
+// deniedRequests has at least one request for each row of the table.
+func deniedRequests(t *testing.T) []denied {
+	none := [16]byte{}
+	byName := func(f func(name string) kmsg.Request) func(string, [16]byte) kmsg.Request {
+		return func(name string, _ [16]byte) kmsg.Request { return f(name) }
+	}
+	fixed := func(q kmsg.Request) func(string, [16]byte) kmsg.Request {
+		return func(string, [16]byte) kmsg.Request { return q }
+	}
+	version := func(q kmsg.Request, v int16) kmsg.Request { q.SetVersion(v); return q }
+	create := question{security.Create, security.Cluster, clusterName}
+	return []denied{
+		{"produce", byName(func(n string) kmsg.Request { return produceRequest(9, 1, n, batch(t, 1, -1, 0, 0)) }), kerr.TopicAuthorizationFailed, nil},
+		{"fetch", byName(func(n string) kmsg.Request { return fetchRequest(n, 0, 0) }), kerr.TopicAuthorizationFailed, nil},
+		{"fetch by id", func(n string, id [16]byte) kmsg.Request {
+			q := fetchRequest("", 0, 0)
+			q.Version, q.Topics[0].TopicID = 13, id
+			return q
+		}, nil, nil},
+		{"fetch of a follower", byName(func(n string) kmsg.Request { q := fetchRequest(n, 0, 0); q.ReplicaID = 1; return q }), kerr.TopicAuthorizationFailed,
+			[]question{{security.ClusterAction, security.Cluster, clusterName}}},
+		{"list offsets", byName(func(n string) kmsg.Request {
+			q := kmsg.NewPtrListOffsetsRequest()
+			q.Version = 7
+			rt := kmsg.NewListOffsetsRequestTopic()
+			rt.Topic, rt.Partitions = n, []kmsg.ListOffsetsRequestTopicPartition{{Timestamp: -1, CurrentLeaderEpoch: -1}}
+			q.Topics = append(q.Topics, rt)
+			return q
+		}), kerr.TopicAuthorizationFailed, nil},
+		{"metadata", byName(func(n string) kmsg.Request { return metadataRequest(n) }), kerr.TopicAuthorizationFailed, nil},
+		{"metadata that may create", byName(func(n string) kmsg.Request { q := metadataRequest(n); q.AllowAutoTopicCreation = true; return q }), kerr.TopicAuthorizationFailed, nil},
+		{"metadata by id", func(_ string, id [16]byte) kmsg.Request {
+			q := metadataRequest("")
+			q.Topics[0].Topic, q.Topics[0].TopicID = nil, id
+			return q
+		}, nil, nil},
+		{"leader and isr", fixed(version(kmsg.NewPtrLeaderAndISRRequest(), 7)), kerr.ClusterAuthorizationFailed, nil},
+		{"stop replica", fixed(version(kmsg.NewPtrStopReplicaRequest(), 3)), kerr.ClusterAuthorizationFailed, nil},
+		{"update metadata", fixed(version(kmsg.NewPtrUpdateMetadataRequest(), 8)), kerr.ClusterAuthorizationFailed, nil},
+		{"controlled shutdown", fixed(version(kmsg.NewPtrControlledShutdownRequest(), 3)), kerr.ClusterAuthorizationFailed, nil},
+		{"group coordinator", byName(func(n string) kmsg.Request { return coordinatorRequest(0, n) }), kerr.GroupAuthorizationFailed, nil},
+		{"transaction coordinator", byName(func(n string) kmsg.Request { return coordinatorRequest(1, n) }), kerr.TransactionalIDAuthorizationFailed, nil},
+		{"share coordinator", byName(func(n string) kmsg.Request { return coordinatorRequest(2, n) }), kerr.ClusterAuthorizationFailed, nil},
+		{"api versions", fixed(apiVersions()), nil, nil},
+		{"create topics", byName(func(n string) kmsg.Request {
+			q := kmsg.NewPtrCreateTopicsRequest()
+			q.Version = 7
+			rt := kmsg.NewCreateTopicsRequestTopic()
+			rt.Topic, rt.NumPartitions, rt.ReplicationFactor = n, 1, 1
+			q.Topics = append(q.Topics, rt)
+			return q
+		}), kerr.TopicAuthorizationFailed, []question{create}},
+		{"delete topics", byName(func(n string) kmsg.Request {
+			q := kmsg.NewPtrDeleteTopicsRequest()
+			q.Version = 6
+			rt := kmsg.NewDeleteTopicsRequestTopic()
+			rt.Topic = &n
+			q.Topics = append(q.Topics, rt)
+			return q
+		}), kerr.TopicAuthorizationFailed, nil},
+		{"producer id", fixed(version(kmsg.NewPtrInitProducerIDRequest(), 4)), kerr.ClusterAuthorizationFailed, nil},
+		{"producer id of a transactional id", byName(func(n string) kmsg.Request {
+			q := kmsg.NewPtrInitProducerIDRequest()
+			q.Version, q.TransactionalID = 4, &n
+			return q
+		}), kerr.TransactionalIDAuthorizationFailed, nil},
+		{"offset for leader epoch", byName(func(n string) kmsg.Request {
+			q := kmsg.NewPtrOffsetForLeaderEpochRequest()
+			q.Version = 4
+			rt := kmsg.NewOffsetForLeaderEpochRequestTopic()
+			rt.Topic, rt.Partitions = n, []kmsg.OffsetForLeaderEpochRequestTopicPartition{kmsg.NewOffsetForLeaderEpochRequestTopicPartition()}
+			q.Topics = append(q.Topics, rt)
+			return q
+		}), kerr.TopicAuthorizationFailed, []question{{security.ClusterAction, security.Cluster, clusterName}}},
+		{"configs of a topic", byName(func(n string) kmsg.Request { return configsRequest(kmsg.ConfigResourceTypeTopic, n) }), kerr.TopicAuthorizationFailed, nil},
+		{"configs of a broker", fixed(configsRequest(kmsg.ConfigResourceTypeBroker, "0")), kerr.ClusterAuthorizationFailed,
+			[]question{{security.DescribeConfigs, security.Cluster, clusterName}}},
+		{"create partitions", byName(func(n string) kmsg.Request {
+			q := kmsg.NewPtrCreatePartitionsRequest()
+			q.Version = 3
+			rt := kmsg.NewCreatePartitionsRequestTopic()
+			rt.Topic, rt.Count = n, 5
+			q.Topics = append(q.Topics, rt)
+			return q
+		}), kerr.TopicAuthorizationFailed, nil},
+		{"alter partition", fixed(version(kmsg.NewPtrAlterPartitionRequest(), 3)), kerr.ClusterAuthorizationFailed, nil},
+		{"describe cluster", fixed(func() kmsg.Request {
+			q := kmsg.NewPtrDescribeClusterRequest()
+			q.Version, q.IncludeClusterAuthorizedOperations = 1, true
+			return q
+		}()), nil, nil},
+		{"allocate producer ids", func(string, [16]byte) kmsg.Request { return kmsg.NewPtrAllocateProducerIDsRequest() }, kerr.ClusterAuthorizationFailed, nil},
+		{"metadata of all topics", fixed(func() kmsg.Request { q := metadataRequest(); q.Topics = nil; return q }()), nil, nil},
+		{"no id", func(string, [16]byte) kmsg.Request { q := fetchRequest("", 0, 0); q.Version, q.Topics[0].TopicID = 13, none; return q }, kerr.UnknownTopicID, nil},
+	}
+}
+
+func coordinatorRequest(kind int8, key string) *kmsg.FindCoordinatorRequest {
+	q := kmsg.NewPtrFindCoordinatorRequest()
+	q.Version, q.CoordinatorType, q.CoordinatorKeys = 6, kind, []string{key}
+	return q
+}
+
+func configsRequest(t kmsg.ConfigResourceType, name string) *kmsg.DescribeConfigsRequest {
+	q := kmsg.NewPtrDescribeConfigsRequest()
+	q.Version = 4
+	r := kmsg.NewDescribeConfigsRequestResource()
+	r.ResourceType, r.ResourceName = t, name
+	q.Resources = append(q.Resources, r)
+	return q
+}
+
+// codes collects the error codes in an answer that are not 0.
+func codes(v reflect.Value, into map[int16]bool) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			codes(v.Elem(), into)
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			codes(v.Index(i), into)
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if f := v.Field(i); v.Type().Field(i).Name == "ErrorCode" && f.Int() != 0 {
+				into[int16(f.Int())] = true
+			} else {
+				codes(f, into)
+			}
+		}
+	}
+}
+
+// Each API asks what its row of the table says, and answers the code that its refusal has. A topic that is there is answered like one that is not.
+func TestDenied(t *testing.T) {
+	door := &doorkeeper{}
+	n := start(t, setup{authorizer: door, props: map[string]string{"auto.create.topics.enable": "true"}})
+	id := n.create("there", 1)
+	seen := map[int16]bool{}
+	defer door.set(false) // the broker's own requests are asked about too
+	for _, c := range deniedRequests(t) {
+		var bodies []string
+		for name, id := range map[string][16]byte{"there": id, "never": {0xff}} {
+			q := c.make(name, id)
+			row := rowOf(t, q.Key())
+			seen[q.Key()] = true
+			door.set(true)
+			r := once[kmsg.Response](n, q)
+			found := map[int16]bool{}
+			codes(reflect.ValueOf(r), found)
+			if c.want != nil && (len(found) != 1 || !found[c.want.Code]) {
+				t.Errorf("%s of %s: codes %v, want %d", c.what, name, found, c.want.Code)
+			}
+			asked := append([]question(nil), c.asks...)
+			switch {
+			case row.Resource == security.Cluster && c.what != "producer id of a transactional id":
+				asked = append(asked, question{row.Operation, row.Resource, clusterName})
+			case row.Resource == security.Topic && strings.HasPrefix(c.what, "by id"), len(c.asks) > 0, c.want == nil, c.want == kerr.UnknownTopicID:
+			case row.Resource == security.Topic:
+				asked = append(asked, question{row.Operation, row.Resource, name})
+			}
+			for _, q := range asked {
+				if !door.was(q) {
+					t.Errorf("%s of %s: %v was not asked, but %v", c.what, name, q, door.asked)
+				}
+			}
+			text, err := json.Marshal(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			bodies = append(bodies, strings.ReplaceAll(string(text), name, "NAME"))
+		}
+		if c.want != nil && bodies[0] != bodies[1] {
+			t.Errorf("%s: a topic that is there and one that is not differ:\n%s\n%s", c.what, bodies[0], bodies[1])
+		}
+	}
+	for _, row := range handlers.Table() {
+		if !seen[row.Key.Int16()] {
+			t.Errorf("%s: no request", row.Key.Name())
+		}
+	}
+	if im := once[*kmsg.MetadataResponse](n, metadataRequest("there")); im.Topics[0].ErrorCode != kerr.TopicAuthorizationFailed.Code {
+		t.Error("nothing was to be allowed:", im.Topics[0])
+	}
+	door.set(false)
+	if im := once[*kmsg.MetadataResponse](n, metadataRequest("never")); im.Topics[0].ErrorCode != kerr.UnknownTopicOrPartition.Code {
+		t.Error("a request that was not allowed made a topic:", im.Topics[0])
+	}
+	if im := once[*kmsg.MetadataResponse](n, metadataRequest("there")); len(im.Topics[0].Partitions) != 1 {
+		t.Error("a request that was not allowed changed a topic:", im.Topics[0])
+	}
+}
+
+func rowOf(t *testing.T, key int16) *handlers.Row {
+	t.Helper()
+	for _, row := range handlers.Table() {
+		if row.Key.Int16() == key {
+			return &row
+		}
+	}
+	t.Fatalf("key %d is not served", key)
+	return nil
+}
+
+// By id, Apache tells a topic that is not there from one that may not be seen, but not the topic's name.
+func TestDeniedByID(t *testing.T) {
+	door := &doorkeeper{}
+	n := start(t, setup{authorizer: door})
+	id := n.create("there", 1)
+	door.set(true)
+	defer door.set(false)
+	md := metadataRequest("", "")
+	md.Topics[0].Topic, md.Topics[0].TopicID = nil, id
+	md.Topics[1].Topic, md.Topics[1].TopicID = nil, [16]byte{0xff}
+	for _, r := range once[*kmsg.MetadataResponse](n, md).Topics {
+		want := kerr.UnknownTopicID
+		if r.TopicID == id {
+			want = kerr.TopicAuthorizationFailed
+		}
+		if r.ErrorCode != want.Code || r.Topic != nil || len(r.Partitions) != 0 {
+			t.Errorf("metadata: %+v, want code %d and no name", r, want.Code)
+		}
+	}
+	del := kmsg.NewPtrDeleteTopicsRequest()
+	del.Version = 6
+	rt := kmsg.NewDeleteTopicsRequestTopic()
+	rt.TopicID = id
+	del.Topics = append(del.Topics, rt)
+	if r := once[*kmsg.DeleteTopicsResponse](n, del).Topics[0]; r.ErrorCode != kerr.TopicAuthorizationFailed.Code || r.Topic != nil {
+		t.Errorf("delete: %+v, want code %d and no name", r, kerr.TopicAuthorizationFailed.Code)
+	}
+	f := fetchRequest("", 0, 0)
+	f.Version, f.Topics[0].TopicID = 13, id
+	if r := once[*kmsg.FetchResponse](n, f).Topics[0].Partitions[0]; r.ErrorCode != kerr.TopicAuthorizationFailed.Code {
+		t.Errorf("fetch: %+v", r)
+	}
+	all := metadataRequest()
+	all.Topics = nil
+	if r := once[*kmsg.MetadataResponse](n, all); len(r.Topics) != 0 || len(r.Brokers) != 1 {
+		t.Errorf("all topics: %+v", r)
+	}
+	dc := kmsg.NewPtrDescribeClusterRequest()
+	dc.Version, dc.IncludeClusterAuthorizedOperations = 1, true
+	if r := once[*kmsg.DescribeClusterResponse](n, dc); r.ClusterAuthorizedOperations != 0 || len(r.Brokers) != 1 {
+		t.Errorf("describe cluster: %+v", r)
+	}
+}
