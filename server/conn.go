@@ -411,11 +411,12 @@ func (c *conn) flush() error {
 	defer c.writing.Unlock()
 	c.mu.Lock()
 	out := c.out
-	c.out = nil
-	c.mu.Unlock()
 	if len(out) == 0 {
+		c.mu.Unlock()
 		return nil
 	}
+	c.out = nil
+	c.mu.Unlock()
 	err := c.write(out)
 	c.mu.Lock()
 	if c.out == nil && cap(out) <= bufferBytes {
