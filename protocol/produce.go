@@ -91,11 +91,17 @@ func (r *reader) compactLen() int {
 	return int(v) - 1
 }
 
-// arrayLen reads the length of a non-nullable array. A null array reads as empty, as kmsg does.
+// arrayLen reads the length of a non-nullable array. A null array, or one of negative length, reads as empty, as kmsg does.
 func (r *reader) arrayLen() int {
 	var n int
 	if r.flexible {
-		n = r.compactLen()
+		v, rest, ok := uvarint(r.b)
+		if !ok {
+			r.fail()
+			return 0
+		}
+		r.b = rest
+		n = int(int32(v) - 1) // wraps as kmsg's does
 	} else {
 		n = int(r.int32())
 	}
