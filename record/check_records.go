@@ -15,7 +15,7 @@ func (k *Checked) checkRecords(o *CheckOptions) error {
 	}
 	// Control records are not compressed unless they come compressed.
 	rebuild := source != target && !(source == None && b.IsControl())
-	w := recordCheck{o: o, b: b, maxTimestamp: NoTimestamp, consecutive: true}
+	w := recordCheck{o: o, timestampType: b.TimestampType(), maxTimestamp: NoTimestamp, consecutive: true}
 	if err := k.walk(&w); err != nil {
 		return err
 	}
@@ -59,13 +59,13 @@ func (o *CheckOptions) maxBytes(def int) int64 {
 
 // recordCheck makes the checks of LogValidator.validateRecord.
 type recordCheck struct {
-	o            *CheckOptions
-	b            Batch
-	r            Record
-	index        int32
-	maxTimestamp int64
-	consecutive  bool // offsets are 0, 1, 2 …
-	errs         recordErrors
+	o             *CheckOptions
+	timestampType TimestampType // of the batch
+	r             Record
+	index         int32
+	maxTimestamp  int64
+	consecutive   bool // offsets are 0, 1, 2 …
+	errs          recordErrors
 }
 
 func (w *recordCheck) check() {
@@ -86,7 +86,7 @@ func (w *recordCheck) check() {
 			w.errs.add(index, true, "Timestamp %d of message with offset %d is out of range. The timestamp should be within [%d, %d]",
 				r.Timestamp, r.Offset, o.NowMs-o.TimestampBeforeMaxMs, o.NowMs+o.TimestampAfterMaxMs)
 		}
-	} else if w.b.TimestampType() == LogAppendTime {
+	} else if w.timestampType == LogAppendTime {
 		w.errs.add(index, true, "Invalid timestamp type in message with offset %d. Producer should not set timestamp type to LogAppendTime.", r.Offset)
 	}
 }

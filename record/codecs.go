@@ -174,9 +174,14 @@ func (c *Codecs) Decompress(dst []byte, codec Codec, src []byte, maxBytes int) (
 		return dst, err
 	}
 	defer r.close(c)
+	return drain(dst, codec, r, len(src), maxBytes)
+}
+
+// drain appends all that r decompresses, from srcBytes, to dst.
+func drain(dst []byte, codec Codec, r streamReader, srcBytes, maxBytes int) ([]byte, error) {
 	start := len(dst)
-	if cap(dst)-len(dst) < len(src) {
-		dst = append(dst, make([]byte, min(2*len(src), maxBytes))...)[:start]
+	if cap(dst)-len(dst) < srcBytes {
+		dst = append(dst, make([]byte, min(2*srcBytes, maxBytes))...)[:start]
 	}
 	for {
 		if len(dst) == cap(dst) {
@@ -219,7 +224,7 @@ func (c *Codecs) reader(codec Codec, src []byte) (streamReader, error) {
 	case Snappy:
 		r, err = c.snappyReader(src)
 	case LZ4:
-		r, err = c.lz4Reader(src)
+		r, err = c.lz4Reader(src, false)
 	case Zstd:
 		r, err = c.zstdReader(src)
 	default:

@@ -86,20 +86,21 @@ type lz4Reader struct {
 	done     bool
 }
 
-func (c *Codecs) lz4Reader(src []byte) (*lz4Reader, error) {
+// lz4Reader opens a frame; with anyChecksum its header's checksum is not compared, as in message sets of magic 0.
+func (c *Codecs) lz4Reader(src []byte, anyChecksum bool) (*lz4Reader, error) {
 	r, ok := c.lz4Readers.Get().(*lz4Reader)
 	if !ok {
 		r = new(lz4Reader)
 	}
 	*r = lz4Reader{src: src, block: r.block}
-	if err := r.header(); err != nil {
+	if err := r.header(anyChecksum); err != nil {
 		r.close(c)
 		return nil, err
 	}
 	return r, nil
 }
 
-func (r *lz4Reader) header() error {
+func (r *lz4Reader) header(anyChecksum bool) error {
 	if len(r.src) < 7 {
 		return errLZ4Cut
 	}
@@ -118,7 +119,7 @@ func (r *lz4Reader) header() error {
 	if len(r.src) <= end {
 		return errLZ4Cut
 	}
-	if byte(xxh32(r.src[4:end])>>8) != r.src[end] {
+	if !anyChecksum && byte(xxh32(r.src[4:end])>>8) != r.src[end] {
 		return errLZ4Descriptor
 	}
 	r.src = r.src[end+1:]

@@ -33,8 +33,13 @@ func (k *Checked) rebuild(o *CheckOptions, target Codec) error {
 	if err := builder.appendAll(b, block); err != nil {
 		return o.structureError(err)
 	}
+	return k.finish(builder, o)
+}
+
+// finish takes what a builder makes as the batch.
+func (k *Checked) finish(builder *Builder, o *CheckOptions) (err error) {
+	c := k.c
 	out := c.buffer()
-	var err error
 	if *out, k.batch, err = builder.Build(*out, c); err != nil {
 		c.recycle(out)
 		return o.structureError(err)
