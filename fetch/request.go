@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"math"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -61,6 +62,9 @@ type Request struct {
 	BeforeWait func()
 	// Code turns an error into its code on the wire.
 	Code func(error) int16
+
+	began   time.Duration // monotonic time of the first read, 0 before
+	waiting bool          // it has begun to wait
 }
 
 func (q *Request) usesIDs() bool { return q.Version >= 13 }
@@ -94,13 +98,15 @@ type entry struct {
 	logStartOffset int64
 
 	active bool // in the session's list of partitions to look at
-	read   bool // result is of the current request
 	gone   bool // no longer of its session
-	result protocol.FetchResult
-	// waits says that the result alone is no reason to answer: nothing new, or an error found before the read.
-	erroneous bool
-	answerNow bool
+
+	// Of the current request:
+	read      bool // result is there
+	result    protocol.FetchResult
+	erroneous bool // result is an error of the checks that come before the read, which is no reason to answer at once
+	answerNow bool // result is a reason to answer at once
 	more      bool // there is more to tell than the result could hold, or the same will have to be told again
+	readable  int  // bytes that could be read without the request's limit, -1 not known
 }
 
 func newEntry(p Part) *entry {
@@ -136,7 +142,7 @@ type budget struct {
 // readEntry reads one partition. Called with the entry owned by the caller.
 func (m *Manager) readEntry(q *Request, im *metadata.Image, e *entry, b *budget) {
 	e.release()
-	e.read, e.erroneous, e.answerNow, e.more = true, false, false, false
+	e.read, e.erroneous, e.answerNow, e.more, e.readable = true, false, false, false, -1
 	if e.Topic == "" && !e.ID.IsZero() {
 		if t := im.TopicByID(e.ID); t != nil {
 			e.Topic = t.Name
@@ -162,31 +168,67 @@ func (m *Manager) readEntry(q *Request, im *metadata.Image, e *entry, b *budget)
 		m.failRead(q, e, p, kerr.UnknownServerError) // what an illegal size comes to in Apache
 		return
 	}
-	r, err := p.Read(&replication.ReadRequest{
-		ReplicaID: q.ReplicaID, CurrentEpoch: e.CurrentEpoch, FetchOffset: e.FetchOffset, LastFetchedEpoch: e.LastFetchedEpoch,
-		LogStartOffset: e.LogStartOffset, MaxBytes: min(int(e.MaxBytes), b.bytes), MinOneBatch: b.minBatch, Isolation: q.Isolation,
-		OnlyLeader: q.ReplicaID >= 0 || q.Version < 11,
-	})
+	rq := e.readRequest(q, b.bytes, b.minBatch)
+	if q.began == 0 {
+		q.began = max(m.clk.Mono(), 1)
+	}
+	r, err := p.Read(&rq)
 	if err != nil {
 		m.failRead(q, e, p, err)
 		return
 	}
+	// A follower outside the ISR is looked at again with each of its fetches, until it is let in.
+	outside := q.ReplicaID >= 0 && p.FollowerFetched(&rq, &r, q.began, e.sub)
 	m.took(q, e, &r, b)
+	e.more = e.more || outside
 }
 
-// admit makes the checks that come before the read: a failed one does not end the wait of the other partitions.
-func (m *Manager) admit(q *Request, im *metadata.Image, tp metadata.TopicPartition) error {
-	switch {
-	case tp.Topic == "" && q.usesIDs():
-		return kerr.UnknownTopicID
-	case im.Partition(tp) == nil:
-		if err := q.Authorize(tp.Topic); err != nil {
-			return err
-		}
-		return kerr.UnknownTopicOrPartition
-	default:
-		return q.Authorize(tp.Topic)
+// readRequest is the read of an entry.
+func (e *entry) readRequest(q *Request, maxBytes int, minOneBatch bool) replication.ReadRequest {
+	return replication.ReadRequest{
+		ReplicaID: q.ReplicaID, CurrentEpoch: e.CurrentEpoch, FetchOffset: e.FetchOffset, LastFetchedEpoch: e.LastFetchedEpoch,
+		LogStartOffset: e.LogStartOffset, MaxBytes: min(int(e.MaxBytes), maxBytes), MinOneBatch: minOneBatch, Isolation: q.Isolation,
+		OnlyLeader: q.ReplicaID >= 0 || q.Version < 11,
 	}
+}
+
+// couldRead is how many bytes the partition would give if the request had no limit but the partition's own, of the segment that holds the offset.
+// The read itself gives whole batches, which may be less than what is there and also less than the limit.
+func (m *Manager) couldRead(q *Request, e *entry) int {
+	if e.readable >= 0 {
+		return e.readable
+	}
+	e.readable = e.bytes()
+	p := m.replicas.Partition(metadata.TopicPartition{Topic: e.Topic, Partition: e.Partition})
+	if p == nil || !e.more || e.result.ErrorCode != 0 {
+		return e.readable
+	}
+	rq := e.readRequest(q, 0, true)
+	rq.MaxBytes = math.MaxInt32
+	if r, err := p.Read(&rq); err == nil && r.Records != nil {
+		e.readable = max(e.readable, min(r.Records.Len(), int(e.MaxBytes)))
+		r.Records.Release()
+	}
+	return e.readable
+}
+
+// admit makes the checks that come before the read: a failed one does not end the wait of the other partitions. What vanishes while the request waits is
+// for the read to find out, which ends the wait.
+func (m *Manager) admit(q *Request, im *metadata.Image, tp metadata.TopicPartition) error {
+	unknown := tp.Topic == "" && q.usesIDs()
+	if unknown && q.ReplicaID < 0 {
+		return kerr.UnknownTopicID
+	}
+	if err := q.Authorize(tp.Topic); err != nil {
+		return err
+	}
+	switch {
+	case unknown:
+		return kerr.UnknownTopicID
+	case im.Partition(tp) == nil && !q.waiting:
+		return kerr.UnknownTopicOrPartition
+	}
+	return nil
 }
 
 // failRead answers a partition that could not be read. All of the request is answered at once then.
@@ -228,7 +270,7 @@ func (m *Manager) took(q *Request, e *entry, r *replication.ReadResult, b *budge
 		r.Records.Release()
 		return
 	}
-	e.result.Records = r.Records
+	e.result.Records, e.more = r.Records, true
 	b.minBatch = false
 	b.bytes = max(0, b.bytes-r.Records.Len())
 }

@@ -18,7 +18,7 @@ type round struct {
 	s    *session // nil without one; its lock is held whenever list or an entry is touched
 
 	budget   budget
-	deadline time.Duration // monotonic; 0 before the first wait
+	deadline time.Duration // monotonic; set when the request begins to wait
 }
 
 // readAll reads all partitions of the list anew.
@@ -85,8 +85,8 @@ func (r *round) subscribe(w *replication.Waiter) {
 // takeDirty brings the session's partitions with something to tell into the list. Called with the session's lock held.
 func (r *round) takeDirty() {
 	for _, sub := range r.s.waiter.TakeDirty(nil) {
-		e := sub.Tag.(*entry)
-		if e.gone || e.sub != sub {
+		e, ok := sub.Tag.(*entry)
+		if !ok || e.gone || e.sub != sub {
 			continue
 		}
 		e.read = false
@@ -104,7 +104,8 @@ func (r *round) takeDirty() {
 	r.list = live
 }
 
-// enough says whether the request is to be answered now: min bytes are there, a partition could not be read or diverged, or no partition can be waited for.
+// enough says whether the request is to be answered now: min bytes are there, a partition could not be read or diverged, or no partition can be
+// waited for. Bytes count that are there but did not fit into the answer (Kafka 3.9 DelayedFetch.tryComplete).
 func (r *round) enough() bool {
 	if r.q.MaxWait <= 0 {
 		return true
@@ -123,13 +124,23 @@ func (r *round) enough() bool {
 	if r.s != nil {
 		total = len(r.s.entries)
 	}
-	return bytes >= r.q.MinBytes || erroneous == total
+	if bytes >= r.q.MinBytes || erroneous == total {
+		return true
+	}
+	if bytes == 0 { // the first batch would have come, whatever its size
+		return false
+	}
+	bytes = 0
+	for _, e := range r.list {
+		bytes += r.m.couldRead(r.q, e)
+	}
+	return bytes >= r.q.MinBytes
 }
 
 // wait waits, reading what changes, until there is enough or the time is over.
-func (r *round) wait(ctx context.Context, w *replication.Waiter, superseded <-chan struct{}) {
+func (r *round) wait(ctx context.Context, w *replication.Waiter) {
 	for !r.enough() {
-		if !r.waitOnce(ctx, w, superseded) {
+		if !r.waitOnce(ctx, w, nil) {
 			return
 		}
 		for _, sub := range w.TakeDirty(nil) {
@@ -141,11 +152,11 @@ func (r *round) wait(ctx context.Context, w *replication.Waiter, superseded <-ch
 	}
 }
 
-// waitOnce waits for the next change; false when there is no more time, or no more use.
-func (r *round) waitOnce(ctx context.Context, w *replication.Waiter, superseded <-chan struct{}) bool {
+// waitOnce waits for the next change; false when there is no more time, or the turn is over.
+func (r *round) waitOnce(ctx context.Context, w *replication.Waiter, over <-chan struct{}) bool {
 	now := r.m.clk.Mono()
-	if r.deadline == 0 {
-		r.deadline = now + r.q.MaxWait
+	if !r.q.waiting {
+		r.q.waiting, r.deadline = true, now+r.q.MaxWait
 		if r.q.BeforeWait != nil {
 			r.q.BeforeWait()
 		}
@@ -161,7 +172,7 @@ func (r *round) waitOnce(ctx context.Context, w *replication.Waiter, superseded 
 		return true
 	case <-t.C:
 	case <-ctx.Done():
-	case <-superseded:
+	case <-over:
 	}
 	return false
 }
@@ -182,13 +193,6 @@ func (r *round) ordered() []*entry {
 	return out
 }
 
-func (r *round) release() {
-	for _, e := range r.list {
-		e.release()
-		e.read = false
-	}
-}
-
 // finish selects what an incremental answer tells and decides what the next request looks at. Called with the session's lock held.
 // Kafka 3.9 CachedPartition.maybeUpdateResponseData.
 func (r *round) finish() []protocol.FetchResult {
@@ -197,10 +201,8 @@ func (r *round) finish() []protocol.FetchResult {
 	for _, e := range r.ordered() {
 		told := e.result.ErrorCode != 0 || e.bytes() > 0 || e.result.Diverging != protocol.NoDivergingEpoch ||
 			e.result.HighWatermark != e.highWatermark || e.result.LogStartOffset != e.logStartOffset
+		// Of an error these are -1, so that the partition is told once more when it is gone.
 		e.highWatermark, e.logStartOffset = e.result.HighWatermark, e.result.LogStartOffset
-		if e.result.ErrorCode != 0 {
-			e.highWatermark = -1 // told once more when the error is gone
-		}
 		sent := e.bytes() > 0
 		if told {
 			results = append(results, e.result)

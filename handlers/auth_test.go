@@ -58,15 +58,17 @@ type denied struct {
 	what string
 	make func(name string, id [16]byte) kmsg.Request
 	want *kerr.Error
-	// asks is what must be asked besides what the row of the table says.
+	// asks is what must be asked; a name of "" stands for the resource's. nil: what the row of the table says, of that resource.
 	asks []question
 }
+
+// by are the questions of a request that is not asked about as its row says.
+func by(list ...question) []question { return append([]question{}, list...) }
 
 const clusterName = security.ClusterName
 
 // deniedRequests has at least one request for each row of the table.
 func deniedRequests(t *testing.T) []denied {
-	none := [16]byte{}
 	byName := func(f func(name string) kmsg.Request) func(string, [16]byte) kmsg.Request {
 		return func(name string, _ [16]byte) kmsg.Request { return f(name) }
 	}
@@ -74,7 +76,7 @@ func deniedRequests(t *testing.T) []denied {
 		return func(string, [16]byte) kmsg.Request { return q }
 	}
 	version := func(q kmsg.Request, v int16) kmsg.Request { q.SetVersion(v); return q }
-	create := question{security.Create, security.Cluster, clusterName}
+	clusterAction := question{security.ClusterAction, security.Cluster, clusterName}
 	return []denied{
 		{"produce", byName(func(n string) kmsg.Request { return produceRequest(9, 1, n, batch(t, 1, -1, 0, 0)) }), kerr.TopicAuthorizationFailed, nil},
 		{"fetch", byName(func(n string) kmsg.Request { return fetchRequest(n, 0, 0) }), kerr.TopicAuthorizationFailed, nil},
@@ -82,9 +84,8 @@ func deniedRequests(t *testing.T) []denied {
 			q := fetchRequest("", 0, 0)
 			q.Version, q.Topics[0].TopicID = 13, id
 			return q
-		}, nil, nil},
-		{"fetch of a follower", byName(func(n string) kmsg.Request { q := fetchRequest(n, 0, 0); q.ReplicaID = 1; return q }), kerr.TopicAuthorizationFailed,
-			[]question{{security.ClusterAction, security.Cluster, clusterName}}},
+		}, nil, by()},
+		{"fetch of a follower", byName(func(n string) kmsg.Request { q := fetchRequest(n, 0, 0); q.ReplicaID = 1; return q }), kerr.TopicAuthorizationFailed, by(clusterAction)},
 		{"list offsets", byName(func(n string) kmsg.Request {
 			q := kmsg.NewPtrListOffsetsRequest()
 			q.Version = 7
@@ -99,15 +100,16 @@ func deniedRequests(t *testing.T) []denied {
 			q := metadataRequest("")
 			q.Topics[0].Topic, q.Topics[0].TopicID = nil, id
 			return q
-		}, nil, nil},
+		}, nil, by()},
 		{"leader and isr", fixed(version(kmsg.NewPtrLeaderAndISRRequest(), 7)), kerr.ClusterAuthorizationFailed, nil},
 		{"stop replica", fixed(version(kmsg.NewPtrStopReplicaRequest(), 3)), kerr.ClusterAuthorizationFailed, nil},
 		{"update metadata", fixed(version(kmsg.NewPtrUpdateMetadataRequest(), 8)), kerr.ClusterAuthorizationFailed, nil},
 		{"controlled shutdown", fixed(version(kmsg.NewPtrControlledShutdownRequest(), 3)), kerr.ClusterAuthorizationFailed, nil},
 		{"group coordinator", byName(func(n string) kmsg.Request { return coordinatorRequest(0, n) }), kerr.GroupAuthorizationFailed, nil},
-		{"transaction coordinator", byName(func(n string) kmsg.Request { return coordinatorRequest(1, n) }), kerr.TransactionalIDAuthorizationFailed, nil},
-		{"share coordinator", byName(func(n string) kmsg.Request { return coordinatorRequest(2, n) }), kerr.ClusterAuthorizationFailed, nil},
-		{"api versions", fixed(apiVersions()), nil, nil},
+		{"transaction coordinator", byName(func(n string) kmsg.Request { return coordinatorRequest(1, n) }), kerr.TransactionalIDAuthorizationFailed,
+			by(question{security.Describe, security.TransactionalID, ""})},
+		{"share coordinator", byName(func(n string) kmsg.Request { return coordinatorRequest(2, n) }), kerr.ClusterAuthorizationFailed, by(clusterAction)},
+		{"api versions", fixed(apiVersions()), nil, by()},
 		{"create topics", byName(func(n string) kmsg.Request {
 			q := kmsg.NewPtrCreateTopicsRequest()
 			q.Version = 7
@@ -115,7 +117,7 @@ func deniedRequests(t *testing.T) []denied {
 			rt.Topic, rt.NumPartitions, rt.ReplicationFactor = n, 1, 1
 			q.Topics = append(q.Topics, rt)
 			return q
-		}), kerr.TopicAuthorizationFailed, []question{create}},
+		}), kerr.TopicAuthorizationFailed, by(question{security.Create, security.Cluster, clusterName}, question{security.Create, security.Topic, ""})},
 		{"delete topics", byName(func(n string) kmsg.Request {
 			q := kmsg.NewPtrDeleteTopicsRequest()
 			q.Version = 6
@@ -129,7 +131,7 @@ func deniedRequests(t *testing.T) []denied {
 			q := kmsg.NewPtrInitProducerIDRequest()
 			q.Version, q.TransactionalID = 4, &n
 			return q
-		}), kerr.TransactionalIDAuthorizationFailed, nil},
+		}), kerr.TransactionalIDAuthorizationFailed, by(question{security.Write, security.TransactionalID, ""})},
 		{"offset for leader epoch", byName(func(n string) kmsg.Request {
 			q := kmsg.NewPtrOffsetForLeaderEpochRequest()
 			q.Version = 4
@@ -137,10 +139,10 @@ func deniedRequests(t *testing.T) []denied {
 			rt.Topic, rt.Partitions = n, []kmsg.OffsetForLeaderEpochRequestTopicPartition{kmsg.NewOffsetForLeaderEpochRequestTopicPartition()}
 			q.Topics = append(q.Topics, rt)
 			return q
-		}), kerr.TopicAuthorizationFailed, []question{{security.ClusterAction, security.Cluster, clusterName}}},
+		}), kerr.TopicAuthorizationFailed, by(clusterAction, question{security.Describe, security.Topic, ""})},
 		{"configs of a topic", byName(func(n string) kmsg.Request { return configsRequest(kmsg.ConfigResourceTypeTopic, n) }), kerr.TopicAuthorizationFailed, nil},
 		{"configs of a broker", fixed(configsRequest(kmsg.ConfigResourceTypeBroker, "0")), kerr.ClusterAuthorizationFailed,
-			[]question{{security.DescribeConfigs, security.Cluster, clusterName}}},
+			by(question{security.DescribeConfigs, security.Cluster, clusterName})},
 		{"create partitions", byName(func(n string) kmsg.Request {
 			q := kmsg.NewPtrCreatePartitionsRequest()
 			q.Version = 3
@@ -154,10 +156,10 @@ func deniedRequests(t *testing.T) []denied {
 			q := kmsg.NewPtrDescribeClusterRequest()
 			q.Version, q.IncludeClusterAuthorizedOperations = 1, true
 			return q
-		}()), nil, nil},
+		}()), nil, by(question{security.Describe, security.Cluster, clusterName})},
 		{"allocate producer ids", func(string, [16]byte) kmsg.Request { return kmsg.NewPtrAllocateProducerIDsRequest() }, kerr.ClusterAuthorizationFailed, nil},
-		{"metadata of all topics", fixed(func() kmsg.Request { q := metadataRequest(); q.Topics = nil; return q }()), nil, nil},
-		{"no id", func(string, [16]byte) kmsg.Request { q := fetchRequest("", 0, 0); q.Version, q.Topics[0].TopicID = 13, none; return q }, kerr.UnknownTopicID, nil},
+		{"metadata of all topics", fixed(func() kmsg.Request { q := metadataRequest(); q.Topics = nil; return q }()), nil,
+			by(question{security.Describe, security.Topic, "there"})},
 	}
 }
 
@@ -218,15 +220,17 @@ func TestDenied(t *testing.T) {
 			if c.want != nil && (len(found) != 1 || !found[c.want.Code]) {
 				t.Errorf("%s of %s: codes %v, want %d", c.what, name, found, c.want.Code)
 			}
-			asked := append([]question(nil), c.asks...)
-			switch {
-			case row.Resource == security.Cluster && c.what != "producer id of a transactional id":
-				asked = append(asked, question{row.Operation, row.Resource, clusterName})
-			case row.Resource == security.Topic && strings.HasPrefix(c.what, "by id"), len(c.asks) > 0, c.want == nil, c.want == kerr.UnknownTopicID:
-			case row.Resource == security.Topic:
-				asked = append(asked, question{row.Operation, row.Resource, name})
+			asked := c.asks
+			if asked == nil {
+				asked = by(question{row.Operation, row.Resource, ""})
 			}
 			for _, q := range asked {
+				switch {
+				case q.resource == security.Cluster:
+					q.name = clusterName
+				case q.name == "":
+					q.name = name
+				}
 				if !door.was(q) {
 					t.Errorf("%s of %s: %v was not asked, but %v", c.what, name, q, door.asked)
 				}

@@ -106,6 +106,16 @@ func (n *node) stop() {
 	}
 }
 
+// until asks again and again until it is as it should be.
+func until(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it never comes: " + what)
+		}
+	}
+}
+
 // addr is the address of a listener.
 func (n *node) addr(listener string) string {
 	for _, l := range n.Listening() {
@@ -143,8 +153,18 @@ var formatter = kmsg.NewRequestFormatter(kmsg.FormatterClientID("test"))
 func (c *conn) send(q kmsg.Request) int32 {
 	c.t.Helper()
 	c.corr++
-	c.write(formatter.AppendRequest(nil, q, c.corr))
+	c.write(frameOf(q, c.corr))
 	return c.corr
+}
+
+// frameOf is the frame of a request.
+func frameOf(q kmsg.Request, corr int32) []byte {
+	frame := formatter.AppendRequest(nil, q, corr)
+	if q.Key() == kmsg.ControlledShutdown.Int16() && q.GetVersion() == 0 { // of which kmsg makes half a header only
+		frame = q.AppendTo(frame)
+		binary.BigEndian.PutUint32(frame, uint32(len(frame)-4))
+	}
+	return frame
 }
 
 func (c *conn) write(frame []byte) {
@@ -242,7 +262,7 @@ func (n *node) create(topic string, partitions int32) [16]byte {
 	return r.Topics[0].TopicID
 }
 
-// batch builds a batch of n records as a producer sends it. A producer id of -1 is none.
+// batch builds a batch of n records as a producer sends it now: producers whose batches are old are forgotten. A producer id of -1 is none.
 func batch(t testing.TB, n int, pid int64, epoch int16, seq int32) []byte {
 	t.Helper()
 	spec := record.NewBatchSpec()
@@ -251,7 +271,7 @@ func batch(t testing.TB, n int, pid int64, epoch int16, seq int32) []byte {
 	}
 	b := record.NewBuilder(spec)
 	for i := range n {
-		if err := b.AppendAt(int64(i), 1700000000000, nil, []byte("value")); err != nil {
+		if err := b.AppendAt(int64(i), time.Now().UnixMilli(), nil, []byte("value")); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -41,7 +41,7 @@ type Append struct {
 
 	partition *Partition
 	required  int64 // the high watermark that acks=all waits for
-	epoch     int32 // leader epoch of the append
+	tenure    int   // the leadership under which it was appended, see Partition.tenure
 }
 
 // fail makes err the outcome.
@@ -85,8 +85,8 @@ func (p *Partition) append(acks int16, a *Append) {
 			return
 		}
 	}
-	a.epoch = p.state.LeaderEpoch
-	info, err := log.AppendAsLeader(a.Records, logstore.AppendOptions{LeaderEpoch: a.epoch, RefuseZstd: a.Version < 7})
+	a.tenure = p.tenure
+	info, err := log.AppendAsLeader(a.Records, logstore.AppendOptions{LeaderEpoch: p.state.LeaderEpoch, RefuseZstd: a.Version < 7})
 	var moved bool
 	if err == nil {
 		moved = p.advanceHighWatermark()
@@ -126,19 +126,26 @@ func (a *Append) refused(err error, logStart int64) {
 var tellsLogStart = []*kerr.Error{kerr.InvalidRecord, kerr.InvalidTimestamp, kerr.OutOfOrderSequenceNumber, kerr.InvalidProducerEpoch, kerr.InvalidTxnState}
 
 // replicated says whether the append needs to wait no longer: it is replicated (err nil) or never will be under this leader.
+// What was appended in an earlier tenure may have been truncated since, and other records may be in its place.
 // Kafka 3.9 Partition.checkEnoughReplicasReachOffset.
 func (a *Append) replicated() (done bool, err error) {
 	p := a.partition
 	p.leadership.RLock()
 	defer p.leadership.RUnlock()
+	if p.deleted {
+		return true, p.m.unknown(p.tp)
+	}
 	log, err := p.logFor(NoEpoch, true)
 	if err != nil {
 		return true, err
 	}
+	if a.tenure != p.tenure {
+		return true, p.errorf(kerr.NotLeaderForPartition, "the leader changed before offset %d was replicated", a.required-1)
+	}
 	if log.HighWatermark() < a.required {
 		return false, nil
 	}
-	if need := p.minISR(); len(p.state.ISR) < need {
+	if need := p.minISR(); p.maximalISRSize() < need {
 		return true, p.errorf(kerr.NotEnoughReplicasAfterAppend, "the ISR %v is smaller than min.insync.replicas %d", p.state.ISR, need)
 	}
 	return true, nil

@@ -2,6 +2,8 @@ package replication
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -47,37 +49,39 @@ func (m *Manager) LeaderAndISR(ctx context.Context, controllerEpoch int32, parts
 		return err
 	}
 	logs := m.makeLogs(apply)
-	var led []*logstore.Log
-	for i, s := range apply {
-		if s.Err == nil {
-			s.Err = m.applyState(s, logs[i])
-		}
-		if s.Err == nil && s.State.Leader == m.brokerID {
-			led = append(led, logs[i])
-		}
-	}
-	// The starts of the new leader epochs are durable, with one sync for all, before the controller is answered.
-	if err := m.logs.SaveEpochs(led); err != nil {
-		return err
-	}
+	changes := append(m.makeLeaders(apply, logs), m.makeFollowers(apply, logs)...)
+	m.fetchers.stopIdle()
+	m.tell(changes)
 	return nil
+}
+
+// tell reports changes of role. Called by the holder of the turn, which keeps them in order.
+func (m *Manager) tell(changes []LeadershipChange) {
+	if len(changes) > 0 {
+		m.o.LeadershipChanged(changes)
+	}
 }
 
 // prepareTopics makes sure that the configs of topics are known whose first partitions come here.
 func (m *Manager) prepareTopics(ctx context.Context, apply []*LeaderAndISRPartition) error {
 	var names []string
+	seen := map[string]bool{}
 	for _, s := range apply {
-		if _, ok := m.logs.Get(s.TopicPartition); !ok && !slices.Contains(names[max(0, len(names)-1):], s.TopicPartition.Topic) {
-			names = append(names, s.TopicPartition.Topic)
+		if topic := s.TopicPartition.Topic; !seen[topic] {
+			if _, ok := m.logs.Get(s.TopicPartition); !ok {
+				seen[topic] = true
+				names = append(names, topic)
+			}
 		}
 	}
 	if len(names) == 0 {
 		return nil
 	}
-	return m.loadTopics(ctx, names)
+	return m.o.LoadTopics(ctx, names)
 }
 
-// makeLogs returns the logs of the partitions, making those that are missing together, with one sync barrier for all of them. A failure is the partition's Err.
+// makeLogs returns the logs of the partitions, making those that are missing together, with one sync barrier for all of them. A failure
+// is the partition's Err, and takes it offline.
 func (m *Manager) makeLogs(apply []*LeaderAndISRPartition) []*logstore.Log {
 	list := make([]logdir.NewLog, len(apply))
 	for i, s := range apply {
@@ -86,11 +90,19 @@ func (m *Manager) makeLogs(apply []*LeaderAndISRPartition) []*logstore.Log {
 	logs, errs := m.logs.CreateAll(list)
 	for i, s := range apply {
 		if errs[i] != nil {
-			s.Err = errs[i]
-			m.logger.Error("Log could not be made", "topicPartition", s.TopicPartition.String(), "error", errs[i])
+			m.refuse(s, "Log could not be made", errs[i])
 		}
 	}
 	return logs
+}
+
+// refuse makes err the outcome of a partition. A log directory that failed takes it offline, for the requests of clients too.
+func (m *Manager) refuse(s *LeaderAndISRPartition, what string, err error) {
+	s.Err = err
+	m.logger.Error(what, "topicPartition", s.TopicPartition.String(), "error", err)
+	if errors.Is(err, kerr.KafkaStorageError) && !logstore.IsDiskFull(err) {
+		m.add(s.TopicPartition).fail()
+	}
 }
 
 // admit says whether a state is to be applied; if not, Err says why. A refused state changes nothing.
@@ -119,87 +131,121 @@ func (m *Manager) admit(s *LeaderAndISRPartition) bool {
 		if slices.Contains(s.Replicas, m.brokerID) {
 			return true
 		}
+		m.logger.Warn("Ignoring a LeaderAndIsr for a partition of which this broker is not a replica", "topicPartition", s.TopicPartition.String(), "replicas", s.Replicas)
 		s.Err = kerr.UnknownTopicOrPartition
-	case s.State.LeaderEpoch == epoch && hasLog && logID.IsZero() && !s.TopicID.IsZero():
-		// The controller tells the id of a topic from before topic ids; the epoch stays, and nothing else is to be done.
-		s.Err = log.AssignTopicID(s.TopicID)
+	case s.State.LeaderEpoch == epoch && hasLog && logID.IsZero() != s.TopicID.IsZero():
+		s.Err = m.changeTopicID(s, log)
 	default:
 		s.Err = kerr.StaleControllerEpoch // older, or done already: the controller ignores this code for a partition
 	}
 	return false
 }
 
-// applyState gives the partition its role. Called by the holder of the turn.
-func (m *Manager) applyState(s *LeaderAndISRPartition, log *logstore.Log) error {
-	p := m.add(s.TopicPartition)
-	if log.TopicID().IsZero() && !s.TopicID.IsZero() {
+// changeTopicID deals with a state of the current leader epoch that differs in having a topic id. The controller tells the id of a topic from before topic
+// ids; or it does not know ids any more, and then followers must name the topic by its name.
+func (m *Manager) changeTopicID(s *LeaderAndISRPartition, log *logstore.Log) error {
+	follows := s.State.Leader != m.brokerID
+	if s.TopicID.IsZero() && !follows {
+		return kerr.StaleControllerEpoch
+	}
+	if !s.TopicID.IsZero() {
 		if err := log.AssignTopicID(s.TopicID); err != nil {
 			return err
 		}
 	}
-	p.cfg.Store(m.topicConfig(s.TopicPartition.Topic))
-	log.SetConfig(p.cfg.Load())
-	if s.State.Leader == m.brokerID {
-		return p.becomeLeader(s, log)
-	}
-	p.becomeFollower(s, log)
-	return nil
-}
-
-// StopReplicaPartition is one partition of a StopReplica request.
-type StopReplicaPartition struct {
-	TopicPartition metadata.TopicPartition
-	LeaderEpoch    int32 // -1 unknown, -2 the topic is being deleted
-	Delete         bool
-
-	// Err is the outcome.
-	Err error
-}
-
-// StopReplica stops and possibly deletes replicas. Kafka 3.9 ReplicaManager.stopReplicas.
-func (m *Manager) StopReplica(ctx context.Context, controllerEpoch int32, parts []StopReplicaPartition) error {
-	if err := m.takeTurn(ctx); err != nil {
-		return err
-	}
-	defer func() { <-m.turn }()
-	if controllerEpoch < m.controllerEpoch {
-		return kerr.StaleControllerEpoch
-	}
-	m.controllerEpoch = controllerEpoch
-	for i := range parts {
-		s := &parts[i]
-		s.Err = m.stop(s)
+	if follows {
+		m.fetchers.setTopicID(s.TopicPartition, s.TopicID)
 	}
 	return nil
 }
 
-func (m *Manager) stop(s *StopReplicaPartition) error {
-	p := m.Partition(s.TopicPartition)
-	if p != nil {
-		p.leadership.RLock()
-		epoch, offline := p.state.LeaderEpoch, p.offline
-		p.leadership.RUnlock()
+// bind gives the log its topic id and the partition its settings, before it gets a role.
+func (m *Manager) bind(s *LeaderAndISRPartition, log *logstore.Log) (*Partition, error) {
+	p := m.add(s.TopicPartition)
+	if log.TopicID().IsZero() && !s.TopicID.IsZero() {
+		if err := log.AssignTopicID(s.TopicID); err != nil {
+			return nil, err
+		}
+	}
+	p.refreshConfig(log)
+	return p, nil
+}
+
+// makeLeaders makes this broker the leader where it is named so, and returns where it did not lead before. Kafka 3.9 ReplicaManager.makeLeaders.
+func (m *Manager) makeLeaders(apply []*LeaderAndISRPartition, logs []*logstore.Log) (changes []LeadershipChange) {
+	var mine []int
+	var tps []metadata.TopicPartition
+	for i, s := range apply {
+		if s.Err == nil && s.State.Leader == m.brokerID {
+			mine, tps = append(mine, i), append(tps, s.TopicPartition)
+		}
+	}
+	m.fetchers.remove(tps)
+	var led []*logstore.Log
+	for _, i := range mine {
+		s := apply[i]
+		newly := false
+		p, err := m.bind(s, logs[i])
+		if err == nil {
+			newly, err = p.becomeLeader(s, logs[i])
+		}
+		if err != nil {
+			m.refuse(s, "This broker cannot become the leader", err)
+			continue
+		}
+		led = append(led, logs[i])
+		if newly {
+			changes = append(changes, LeadershipChange{TopicPartition: s.TopicPartition, Leads: true, LeaderEpoch: s.State.LeaderEpoch})
+		}
+	}
+	// The starts of the new leader epochs are durable, with one sync for all, before the controller is answered.
+	if m.logs.SaveEpochs(led) == nil {
+		return changes
+	}
+	for _, i := range mine { // one that failed held the others up
+		if s := apply[i]; s.Err == nil {
+			if err := logs[i].SaveEpochs(); err != nil {
+				m.refuse(s, "The start of the leader epoch could not be stored", err)
+				changes = slices.DeleteFunc(changes, func(c LeadershipChange) bool { return c.TopicPartition == s.TopicPartition })
+			}
+		}
+	}
+	return changes
+}
+
+// makeFollowers makes this broker a follower where another one is named as leader. A leader that is not alive cannot be followed: then only the log is
+// made, and role and leader epoch stay, until the controller says more. Kafka 3.9 ReplicaManager.makeFollowers.
+func (m *Manager) makeFollowers(apply []*LeaderAndISRPartition, logs []*logstore.Log) (changes []LeadershipChange) {
+	var followed []*Partition
+	var tps []metadata.TopicPartition
+	image := m.cache.Image()
+	for i, s := range apply {
+		if s.Err != nil || s.State.Leader == m.brokerID {
+			continue
+		}
+		p, err := m.bind(s, logs[i])
 		switch {
-		case offline:
-			return p.errorf(kerr.KafkaStorageError, "the log directory is offline")
-		case s.LeaderEpoch >= 0 && s.LeaderEpoch < epoch:
-			return p.errorf(kerr.FencedLeaderEpoch, "leader epoch %d is older than %d", s.LeaderEpoch, epoch)
+		case err == nil && logs[i].Offline():
+			err = fmt.Errorf("%s: the log is offline: %w", s.TopicPartition, kerr.KafkaStorageError)
+			fallthrough
+		case err != nil:
+			m.refuse(s, "This broker cannot become a follower", err)
+		case image.Broker(s.State.Leader) == nil:
+			p.keepLog(logs[i])
+			m.logger.Error("The leader of a partition is not alive; it is not followed", "topicPartition", s.TopicPartition.String(), "leader", s.State.Leader, "leaderEpoch", s.State.LeaderEpoch)
+		case p.becomeFollower(s, logs[i]):
+			followed, tps = append(followed, p), append(tps, s.TopicPartition)
+			changes = append(changes, LeadershipChange{TopicPartition: s.TopicPartition, LeaderEpoch: s.State.LeaderEpoch})
 		}
-		if s.Delete {
-			m.remove(s.TopicPartition)
-			p.close()
-		} else {
-			p.roleChanged() // a follower fetches no more; role and log stay until the next LeaderAndIsr
-		}
 	}
-	if !s.Delete {
-		return nil
+	m.fetchers.remove(tps)
+	for _, p := range followed {
+		p.changed() // what waits for the leader that this broker was is answered
 	}
-	// Also a log that no LeaderAndIsr has named since the start is deleted.
-	if _, ok := m.logs.Get(s.TopicPartition); !ok {
-		return nil
+	if !m.stopping {
+		m.fetchers.add(followed)
 	}
-	return m.logs.Delete(s.TopicPartition)
+	return changes
 }
 
 // UpdateMetadata merges the controller's picture of the cluster and returns the pictures before and after. Kafka 3.9 ReplicaManager.maybeUpdateMetadataCache.
@@ -216,16 +262,9 @@ func (m *Manager) UpdateMetadata(ctx context.Context, controllerEpoch int32, u m
 	return before, after, nil
 }
 
-// LogDirFailed takes the partitions whose logs were in a failed directory offline.
+// LogDirFailed takes the partitions whose logs were in a failed directory offline, a moment later: who found the failure may hold their locks or the turn, or
+// be a fetcher that is appending. Their logs refuse everything already.
 func (m *Manager) LogDirFailed(tps []metadata.TopicPartition) {
-	for _, tp := range tps {
-		p := m.Partition(tp)
-		if p == nil {
-			continue
-		}
-		p.leadership.Lock()
-		p.offline, p.isLeader, p.log, p.followers = true, false, nil, nil
-		p.leadership.Unlock()
-		p.roleChanged()
-	}
+	m.fetchers.abandon(tps)
+	m.completer.addFailed(tps)
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -15,54 +17,74 @@ import (
 	"gokafka/purgatory"
 )
 
-// Options of a Manager. All are needed.
-type Options struct {
-	BrokerID int32
-	Logs     *logdir.Manager
-	Metadata *metadata.Cache
-	// TopicConfig gives the effective settings of a topic; it is called without locks held by the caller's side and must not block.
-	TopicConfig func(topic string) *config.Topic
-	// LoadTopics makes the settings of new topics known to TopicConfig, before their first logs are made.
-	LoadTopics func(ctx context.Context, topics []string) error
-	Clock      *clock.Clock
-	Logger     *slog.Logger
-}
-
 // Manager holds the partitions of one broker.
 type Manager struct {
+	o           Options
 	brokerID    int32
 	logs        *logdir.Manager
 	cache       *metadata.Cache
 	topicConfig func(topic string) *config.Topic
-	loadTopics  func(ctx context.Context, topics []string) error
 	clk         *clock.Clock
 	logger      *slog.Logger
 	produce     *purgatory.Purgatory[metadata.TopicPartition]
+	completer   *completer
+	isr         *isrSender
+	fetchers    *fetcherManager
+	// connect opens the way to a leader; tests replace it.
+	connect func(leader int32, fetcherID int) leaderLink
+
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
 
 	// turn is held by the one control request that is being served; it is taken before any lock, and is all that is held while logs are
-	// created and synced. controllerEpoch belongs to its holder.
+	// created and synced. controllerEpoch and stopping belong to its holder.
 	turn            chan struct{}
 	controllerEpoch int32
+	stopping        bool // no partition is fetched anew
 
 	mu         sync.RWMutex // guards partitions
-	partitions map[string][]*Partition
+	partitions map[metadata.TopicPartition]*Partition
 }
 
-// NewManager returns a manager without partitions: these come with LeaderAndIsr requests.
+// NewManager returns a manager without partitions: these come with LeaderAndIsr requests. Close it.
 func NewManager(o Options) *Manager {
-	return &Manager{
-		brokerID: o.BrokerID, logs: o.Logs, cache: o.Metadata, topicConfig: o.TopicConfig, loadTopics: o.LoadTopics, clk: o.Clock, logger: o.Logger,
-		produce: purgatory.New[metadata.TopicPartition](o.Clock), turn: make(chan struct{}, 1),
-		controllerEpoch: 0, partitions: map[string][]*Partition{},
+	o = o.withDefaults()
+	m := &Manager{
+		o: o, brokerID: o.BrokerID, logs: o.Logs, cache: o.Metadata, topicConfig: o.TopicConfig, clk: o.Clock, logger: o.Logger,
+		produce: purgatory.New[metadata.TopicPartition](o.Clock), completer: newCompleter(), turn: make(chan struct{}, 1),
+		partitions: map[metadata.TopicPartition]*Partition{},
 	}
+	m.ctx, m.cancel = context.WithCancel(context.Background())
+	m.isr = newISRSender(m)
+	m.fetchers = newFetcherManager(m)
+	m.connect = m.dialLeader
+	m.wg.Go(func() { m.complete(m.ctx) })
+	if o.AlterPartition != nil {
+		m.wg.Go(func() { m.isr.run(m.ctx) })
+		m.wg.Go(func() { m.watchISRs(m.ctx) })
+	}
+	return m
 }
 
-// Close ends all waiting requests and takes the partitions away. The logs stay open: their owner closes them.
+// BeginShutdown lets no partition be fetched anew: what moves away from here is not followed any more. Leaders go on until they
+// are moved, and LeaderAndIsr requests are served as before. Call it before ControlledShutdown is sent.
+func (m *Manager) BeginShutdown() {
+	m.turn <- struct{}{}
+	defer func() { <-m.turn }()
+	m.stopping = true
+}
+
+// Close ends fetching and all waiting requests and takes the partitions away. The logs stay open: their owner closes them.
 func (m *Manager) Close() {
 	m.turn <- struct{}{}
 	defer func() { <-m.turn }()
+	m.stopping = true
+	m.cancel()
+	m.fetchers.close()
+	m.wg.Wait()
 	for _, p := range m.Partitions() {
-		p.close()
+		p.close(false)
 	}
 	m.produce.Close()
 }
@@ -71,35 +93,20 @@ func (m *Manager) Close() {
 func (m *Manager) Partition(tp metadata.TopicPartition) *Partition {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	return at(m.partitions[tp.Topic], tp.Partition)
-}
-
-func at(list []*Partition, p int32) *Partition {
-	if p < 0 || int(p) >= len(list) {
-		return nil
-	}
-	return list[p]
+	return m.partitions[tp]
 }
 
 // Partitions returns all partitions of this broker.
 func (m *Manager) Partitions() []*Partition {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	var all []*Partition
-	for _, list := range m.partitions {
-		for _, p := range list {
-			if p != nil {
-				all = append(all, p)
-			}
-		}
-	}
-	return all
+	return slices.AppendSeq(make([]*Partition, 0, len(m.partitions)), maps.Values(m.partitions))
 }
 
 // lookup finds a partition for a request of a client. topic aliases the request. Kafka 3.9 ReplicaManager.getPartitionOrError.
 func (m *Manager) lookup(topic []byte, partition int32) (*Partition, error) {
 	m.mu.RLock()
-	p := at(m.partitions[string(topic)], partition)
+	p := m.partitions[metadata.TopicPartition{Topic: string(topic), Partition: partition}] // the compiler makes no string for a look-up
 	m.mu.RUnlock()
 	if p != nil {
 		return p, nil
@@ -131,12 +138,7 @@ func (m *Manager) add(tp metadata.TopicPartition) *Partition {
 	p := newPartition(m, tp)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	list := m.partitions[tp.Topic]
-	for int(tp.Partition) >= len(list) {
-		list = append(list, nil)
-	}
-	list[tp.Partition] = p
-	m.partitions[tp.Topic] = list
+	m.partitions[tp] = p
 	return p
 }
 
@@ -144,19 +146,7 @@ func (m *Manager) add(tp metadata.TopicPartition) *Partition {
 func (m *Manager) remove(tp metadata.TopicPartition) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	list := m.partitions[tp.Topic]
-	if at(list, tp.Partition) == nil {
-		return
-	}
-	list[tp.Partition] = nil
-	for len(list) > 0 && list[len(list)-1] == nil {
-		list = list[:len(list)-1]
-	}
-	if len(list) == 0 {
-		delete(m.partitions, tp.Topic)
-	} else {
-		m.partitions[tp.Topic] = list
-	}
+	delete(m.partitions, tp)
 }
 
 // takeTurn waits until no other control request is being served.
@@ -171,31 +161,30 @@ func (m *Manager) takeTurn(ctx context.Context) error {
 
 // ConfigChanged gives a topic's partitions its new settings.
 func (m *Manager) ConfigChanged(topic string, c *config.Topic) {
-	m.mu.RLock()
-	list := m.partitions[topic]
-	m.mu.RUnlock()
-	for _, p := range list {
-		if p == nil {
-			continue
-		}
-		p.cfg.Store(c)
-		p.leadership.RLock()
-		log := p.log
-		p.leadership.RUnlock()
-		if log != nil {
-			log.SetConfig(c)
+	for _, p := range m.Partitions() {
+		if p.tp.Topic == topic {
+			p.setConfig(c)
 		}
 	}
 }
 
-// Counts are numbers of partitions for metrics, under the names of Kafka's ReplicaManager.
+// Counts are numbers for metrics, under the names of Kafka's ReplicaManager and ReplicaFetcherManager.
 type Counts struct {
 	Partitions, Leaders, UnderReplicated, UnderMinISR, Offline int
+	// FailedFetches are followed partitions that are not fetched any more, because of an error that only a new LeaderAndIsr heals.
+	FailedFetches int
+	// MaxLag is the largest number of committed records that a followed partition is known to lack.
+	MaxLag int64
+	// ISRExpands, ISRShrinks and FailedISRUpdates count since the start.
+	ISRExpands, ISRShrinks, FailedISRUpdates int64
 }
 
 // Counts counts.
 func (m *Manager) Counts() Counts {
-	var c Counts
+	c := Counts{
+		FailedFetches: m.fetchers.failedCount(), MaxLag: m.fetchers.maxLag(),
+		ISRExpands: m.isr.expands.Load(), ISRShrinks: m.isr.shrinks.Load(), FailedISRUpdates: m.isr.failed.Load(),
+	}
 	for _, p := range m.Partitions() {
 		c.Partitions++
 		p.leadership.RLock()
@@ -204,7 +193,7 @@ func (m *Manager) Counts() Counts {
 			c.Offline++
 		case p.isLeader:
 			c.Leaders++
-			if len(p.state.ISR) < len(p.replicas) {
+			if len(p.state.ISR) < len(p.replicas)-len(p.adding) {
 				c.UnderReplicated++
 			}
 			if len(p.state.ISR) < p.minISR() {

@@ -52,6 +52,7 @@ type ReadResult struct {
 	LastStableOffset int64
 	LogStartOffset   int64
 	LogEndOffset     int64
+	LeaderEpoch      int32 // under which it was read
 	Aborted          []logstore.AbortedTxn
 	// Diverged says that the reader's log branched off: DivergingEpoch and EndOffset tell where. There are no records then.
 	Diverged        bool
@@ -67,7 +68,7 @@ func (p *Partition) Read(q *ReadRequest) (ReadResult, error) {
 	if err != nil {
 		return ReadResult{}, err
 	}
-	if q.ReplicaID >= 0 && p.followers[q.ReplicaID] == nil {
+	if q.ReplicaID >= 0 && p.follower(q.ReplicaID) == nil {
 		// With a matching epoch the assignment may just not have arrived here yet; the follower retries on this code.
 		code := error(kerr.NotLeaderForPartition)
 		if q.CurrentEpoch != NoEpoch {
@@ -76,7 +77,7 @@ func (p *Partition) Read(q *ReadRequest) (ReadResult, error) {
 		return ReadResult{}, p.errorf(code, "broker %d is not a replica", q.ReplicaID)
 	}
 	r := ReadResult{HighWatermark: log.HighWatermark(), LogStartOffset: log.LogStartOffset(), LogEndOffset: log.LogEndOffset(),
-		LastStableOffset: log.LastStableOffset()}
+		LastStableOffset: log.LastStableOffset(), LeaderEpoch: p.state.LeaderEpoch}
 	if q.LastFetchedEpoch != NoEpoch {
 		epoch, end := log.EndOffsetForEpoch(q.LastFetchedEpoch)
 		switch {

@@ -4,6 +4,9 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
+
+	"gokafka/internal/clock"
 )
 
 // Waiter collects the partitions that changed for one reader (a fetch session, or one waiting fetch). Use NewWaiter.
@@ -11,10 +14,12 @@ type Waiter struct {
 	mu    sync.Mutex
 	dirty []*Subscription
 	wake  chan struct{}
+	clk   *clock.Clock  // nil before the first subscription of a partition; guarded by mu
+	look  time.Duration // when TakeDirty was called last; guarded by mu
 }
 
 // NewWaiter returns a waiter with nothing dirty.
-func NewWaiter() *Waiter { return &Waiter{wake: make(chan struct{}, 1)} }
+func NewWaiter() *Waiter { return &Waiter{wake: make(chan struct{}, 1), look: never} }
 
 // Wake is signalled, at most once until it is received, after a subscription became dirty.
 func (w *Waiter) Wake() <-chan struct{} { return w.wake }
@@ -24,6 +29,9 @@ func (w *Waiter) Wake() <-chan struct{} { return w.wake }
 func (w *Waiter) TakeDirty(into []*Subscription) []*Subscription {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.clk != nil {
+		w.look = w.clk.Mono()
+	}
 	for i, s := range w.dirty {
 		if !s.gone {
 			s.dirty.Store(false)
@@ -41,7 +49,8 @@ type Subscription struct {
 	w     *Waiter
 	p     *Partition
 	dirty atomic.Bool
-	gone  bool // guarded by w.mu
+	gone  bool          // guarded by w.mu
+	last  time.Duration // the waiter's look when the subscription ended; guarded by w.mu
 	// Tag is the subscriber's own.
 	Tag any
 }
@@ -50,6 +59,9 @@ type Subscription struct {
 func (w *Waiter) Subscribe(p *Partition, tag any) *Subscription {
 	s := &Subscription{w: w, p: p, Tag: tag}
 	if p != nil {
+		w.mu.Lock()
+		w.clk = p.m.clk
+		w.mu.Unlock()
 		p.subscribers.add(s)
 	}
 	return s
@@ -78,8 +90,20 @@ func (s *Subscription) Cancel() {
 		s.p.subscribers.remove(s)
 	}
 	s.w.mu.Lock()
-	s.gone = true
-	s.w.mu.Unlock()
+	defer s.w.mu.Unlock()
+	if !s.gone {
+		s.gone, s.last = true, s.w.look
+	}
+}
+
+// lastLook is when the waiter, a fetch session, last looked what is new: with this partition among its own.
+func (s *Subscription) lastLook() time.Duration {
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
+	if s.gone {
+		return s.last
+	}
+	return s.w.look
 }
 
 // subscribers of a partition. An append looks at n alone while there are none.

@@ -1,0 +1,91 @@
+package replication
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"gokafka/config"
+	"gokafka/internal/clock"
+	"gokafka/internal/peer"
+	"gokafka/logstore/logdir"
+	"gokafka/metadata"
+)
+
+// Options of a Manager. Those of the first group are needed.
+type Options struct {
+	BrokerID int32
+	Logs     *logdir.Manager
+	Metadata *metadata.Cache
+	// TopicConfig gives the effective settings of a topic; it is called without locks held by the caller's side and must not block.
+	TopicConfig func(topic string) *config.Topic
+	// LoadTopics makes the settings of new topics known to TopicConfig, before their first logs are made.
+	LoadTopics func(ctx context.Context, topics []string) error
+	Clock      *clock.Clock
+	Logger     *slog.Logger
+
+	// AlterPartition sends a leader's wishes to the controller of now, in the highest version that both serve and that is not above the one set
+	// in the request. Nil: ISRs change by the controller's decisions alone.
+	AlterPartition func(ctx context.Context, q *kmsg.AlterPartitionRequest) (*kmsg.AlterPartitionResponse, error)
+	// PeerAddr is where a live broker is reached by other brokers. Nil: this broker follows nobody.
+	PeerAddr func(brokerID int32) (addr string, ok bool)
+	// Peer is how other brokers are reached: TLS and SASL. Clock, client id and bounds are set here.
+	Peer peer.Options
+	// BrokerEpoch is the broker epoch of the current registration. Nil: -1.
+	BrokerEpoch func() int64
+
+	// LeadershipChanged is told of roles in the order in which they are given: of a partition that this broker leads and did not lead before (not of a
+	// new epoch of a leadership that goes on), follows in a new epoch, or deletes. Coordinators load and unload by it. It must not
+	// block, and must not call LeaderAndISR and its like. Nil: nobody is told.
+	LeadershipChanged func([]LeadershipChange)
+
+	LagTimeMax            time.Duration // replica.lag.time.max.ms, 30 s
+	FetchWaitMax          time.Duration // replica.fetch.wait.max.ms, 500 ms
+	FetchBackoff          time.Duration // replica.fetch.backoff.ms, 1 s
+	SocketTimeout         time.Duration // replica.socket.timeout.ms, 30 s
+	FetchMinBytes         int32         // replica.fetch.min.bytes, 1
+	FetchMaxBytes         int32         // replica.fetch.max.bytes, of one partition, 1 MiB
+	FetchResponseMaxBytes int32         // replica.fetch.response.max.bytes, 10 MiB
+	Fetchers              int           // num.replica.fetchers for each leading broker, 1
+}
+
+// LeadershipChange is a new role of this broker for a partition.
+type LeadershipChange struct {
+	TopicPartition metadata.TopicPartition
+	Leads          bool
+	Deleted        bool
+	LeaderEpoch    int32 // below 0 when deleted: -1 unknown, -2 with the whole topic
+}
+
+func (o Options) withDefaults() Options {
+	if o.BrokerEpoch == nil {
+		o.BrokerEpoch = func() int64 { return -1 }
+	}
+	orDuration := func(d *time.Duration, def time.Duration) {
+		if *d <= 0 {
+			*d = def
+		}
+	}
+	orDuration(&o.LagTimeMax, 30*time.Second)
+	orDuration(&o.FetchWaitMax, 500*time.Millisecond)
+	orDuration(&o.FetchBackoff, time.Second)
+	orDuration(&o.SocketTimeout, 30*time.Second)
+	if o.LeadershipChanged == nil {
+		o.LeadershipChanged = func([]LeadershipChange) {}
+	}
+	if o.FetchMinBytes <= 0 {
+		o.FetchMinBytes = 1
+	}
+	if o.FetchMaxBytes <= 0 {
+		o.FetchMaxBytes = 1 << 20
+	}
+	if o.FetchResponseMaxBytes <= 0 {
+		o.FetchResponseMaxBytes = 10 << 20
+	}
+	if o.Fetchers <= 0 {
+		o.Fetchers = 1
+	}
+	return o
+}
