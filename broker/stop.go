@@ -19,6 +19,7 @@ func (b *Broker) Stop(ctx context.Context) error {
 		return nil
 	}
 	b.logger.Info("shutting down")
+	b.replicas.BeginShutdown()
 	if b.cfg.ControlledShutdown {
 		b.controlledShutdown(ctx)
 	}

@@ -28,7 +28,6 @@ type followed struct {
 	dirty  []int32
 	next   []int64
 	update []Part
-	batch  []byte
 }
 
 func newFollowed(h *host, n int) *followed {

@@ -2,7 +2,6 @@ package handlers
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -61,13 +60,6 @@ func (h *Handlers) CreateTopics(ctx context.Context, r *Request, q *kmsg.CreateT
 	return resp
 }
 
-// maxPartitions bounds the partitions of a topic: a znode of 1 MiB could not hold the assignment of so many.
-const maxPartitions = 1 << 17
-
-func tooManyPartitions(n int32) error {
-	return &topics.Error{Code: kerr.InvalidPartitions, Message: fmt.Sprintf("%d partitions are more than a topic can have.", n)}
-}
-
 func contains(list []string, s string) bool {
 	for _, x := range list {
 		if x == s {
@@ -91,9 +83,6 @@ func (h *Handlers) createTopic(ctx context.Context, r *Request, t *kmsg.CreateTo
 	}
 	if !h.mayCluster(ctx, r, security.Create) && !h.may(ctx, r, security.Create, security.Topic, t.Topic) {
 		return nil, &topics.Error{Code: kerr.TopicAuthorizationFailed, Message: "Authorization failed."}
-	}
-	if t.NumPartitions > maxPartitions {
-		return nil, tooManyPartitions(t.NumPartitions)
 	}
 	spec := topics.Spec{Name: t.Topic, Partitions: t.NumPartitions, ReplicationFactor: t.ReplicationFactor}
 	for _, a := range t.ReplicaAssignment {

@@ -66,9 +66,6 @@ func (h *Handlers) createPartitions(ctx context.Context, r *Request, t *kmsg.Cre
 	case !h.may(ctx, r, security.Alter, security.Topic, t.Topic):
 		return 0, &topics.Error{Code: kerr.TopicAuthorizationFailed, Message: "The topic authorization is failed."}
 	}
-	if t.Count > maxPartitions {
-		return 0, tooManyPartitions(t.Count)
-	}
 	deleting, err := h.Controller.IsTopicQueuedForDeletion(ctx, t.Topic)
 	if err != nil {
 		return 0, err

@@ -99,6 +99,9 @@ func (p *Partition) Read(q *ReadRequest) (ReadResult, error) {
 	}
 	got, err := log.Read(q.FetchOffset, q.MaxBytes, bound, q.MinOneBatch)
 	if err != nil {
+		if got.Range.Len > 0 {
+			got.Range.Release()
+		}
 		return r, err
 	}
 	if got.Range.Len > 0 {
