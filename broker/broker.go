@@ -93,7 +93,7 @@ type Broker struct {
 // ErrNoLogDirs says that no log directory is left.
 var ErrNoLogDirs = errors.New("all log directories have failed")
 
-// Start starts a broker and returns when its requests are served. An error leaves nothing running.
+// Start starts a broker and returns when it accepts connections; Ready tells when clients are served. An error leaves nothing running.
 func Start(ctx context.Context, o Options) (*Broker, error) {
 	b := &Broker{cfg: o.Config, fs: o.FS, clk: o.Clock, base: o.Logger, failed: make(chan error, 1), cache: metadata.NewCache()}
 	if b.fs == nil {

@@ -63,6 +63,9 @@ func startCluster(t *testing.T, n int, changes map[string]string) *cluster {
 	for id := range n {
 		c.ready(id)
 	}
+	c.eventually("all brokers know each other", func() bool {
+		return !slices.ContainsFunc(c.brokers, func(b *Broker) bool { return len(b.cache.Image().BrokerIDs()) < n })
+	})
 	return c
 }
 

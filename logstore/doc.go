@@ -10,9 +10,10 @@
 //     indexes rebuilt after a crash; so the indexes of the active segment live in memory and reach their files when it is sealed,
 //     flushed or closed.
 //
-// Locks: Log.mu (all changes) > segment and index locks > offMu (a snapshot of the end offsets). No lock is held over a sync;
-// the exceptions are flushMu, which lets one flush follow another, fileMu, which orders the writers of the leader epoch file, and idMu of
-// partition.metadata. Nobody waits for these who does not need the sync himself.
+// Locks: Log.mu (all changes) > segment and index locks > offMu (a snapshot of the end offsets). No lock is held over a sync, with
+// these exceptions: flushMu, which lets one flush follow another; fileMu, which orders the writers of the leader epoch file; idMu of
+// partition.metadata, for which nobody waits who does not need the sync himself; and Log.mu while a truncation writes the producer snapshot
+// that it rebuilt.
 // Readers take none of the first: they load a copy-on-write list of segments and hold references on open files, so that
 // deletion, truncation and roll go on meanwhile.
 //

@@ -52,7 +52,7 @@ func NewFetchResult(topic string, id [16]byte, partition int32) FetchResult {
 	}
 }
 
-// FetchResponse is the answer to a Fetch request, versions 4 to 17. Its records stay where they are: Frame gives the bytes between them.
+// FetchResponse is the answer to a Fetch request, versions 4 to 17. Its records stay where they are: AppendFrame gives the bytes between them.
 // Results of one topic lie side by side.
 type FetchResponse struct {
 	Version       int16
