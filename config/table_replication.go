@@ -23,7 +23,7 @@ var replicationKeys = []Key{
 	{Name: "replica.fetch.response.max.bytes", Type: TypeInt, Default: "10485760", Valid: atLeast(0),
 		Importance: Medium, Status: used, Doc: "Bytes a follower asks for in one answer."},
 	{Name: "num.replica.fetchers", Type: TypeInt, Default: "1", Importance: High, Dynamic: ClusterWide,
-		Status: noThreads, Doc: "Fetchers per leader broker."},
+		Status: used, Doc: "Fetchers per leader broker."},
 	{Name: "replica.high.watermark.checkpoint.interval.ms", Type: TypeLong, Default: "5000", Importance: High,
 		Status: used, Doc: "Time between two writes of the high watermarks to disk."},
 	{Name: "fetch.purgatory.purge.interval.requests", Type: TypeInt, Default: "1000", Importance: Medium,
