@@ -6,12 +6,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // The same random operations, from seeds, on our server and on a real ZooKeeper: every answer, every event and the tree
-// at the end are equal, with zxids compared by their order.
+// at the end are equal, with zxids compared by their order. No container is
+// reaped: the moment would be another on each.
 func TestContractHistories(t *testing.T) {
-	real, ours := startZooKeeper(t), startEmbedded(t)
+	real, ours := startZooKeeperReaping(t, time.Hour), startEmbeddedReaping(t, time.Hour)
 	for seed := range uint64(20) {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
 			want := playHistory(t, real, seed)

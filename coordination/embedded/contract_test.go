@@ -65,7 +65,10 @@ func runContract(t *testing.T, start func(*testing.T) *target) {
 }
 
 // startEmbedded serves on TCP, so that both servers are reached in the same way.
-func startEmbedded(t *testing.T) *target {
+func startEmbedded(t *testing.T) *target { return startEmbeddedReaping(t, time.Second) }
+
+// startEmbeddedReaping deletes empty containers at the given interval.
+func startEmbeddedReaping(t *testing.T, interval time.Duration) *target {
 	fs := vfs.NewMem()
 	var s *Server
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -76,7 +79,7 @@ func startEmbedded(t *testing.T) *target {
 	serve := func(l net.Listener) {
 		s, err = Open(context.Background(), Options{
 			FS: fs, Dir: "/data", Logger: quiet(), TickTime: contractTick, MaxConnsPerHost: -1, MaxSessionTimeout: time.Minute,
-			ContainerCheckInterval: time.Second, SuperDigest: digestID([]byte("super:secret")),
+			ContainerCheckInterval: interval, SuperDigest: digestID([]byte("super:secret")),
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -132,7 +135,10 @@ func kafkaLibs(t *testing.T) string {
 	return libs
 }
 
-func startZooKeeper(t *testing.T) *target {
+func startZooKeeper(t *testing.T) *target { return startZooKeeperReaping(t, time.Second) }
+
+// startZooKeeperReaping deletes empty containers at the given interval.
+func startZooKeeperReaping(t *testing.T, interval time.Duration) *target {
 	if testing.Short() {
 		t.Skip("no real ZooKeeper in -short")
 	}
@@ -153,7 +159,7 @@ func startZooKeeper(t *testing.T) *target {
 	var cmd *exec.Cmd
 	start := func(t *testing.T) {
 		cmd = exec.Command("java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
-			"-Dznode.container.checkIntervalMs=1000", "-Dzookeeper.DigestAuthenticationProvider.superDigest="+digestID([]byte("super:secret")),
+			fmt.Sprintf("-Dznode.container.checkIntervalMs=%d", interval.Milliseconds()), "-Dzookeeper.DigestAuthenticationProvider.superDigest="+digestID([]byte("super:secret")),
 			"-cp", libs+"/*", "org.apache.zookeeper.server.ZooKeeperServerMain", config)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
