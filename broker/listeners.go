@@ -42,6 +42,26 @@ func (b *Broker) bind() error {
 	return nil
 }
 
+// TryListeners reports the first listener of cfg whose port cannot be had, before a broker has opened or logged
+// anything. The ports are free again when it returns: Start may still lose one to another process, and says so.
+func TryListeners(cfg *config.Broker) error {
+	for _, l := range cfg.Listeners {
+		for i, host := range bindHosts(l.Host) {
+			ln, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(int(l.Port))))
+			if err != nil {
+				if i > 0 && errors.Is(err, syscall.EADDRNOTAVAIL) {
+					continue // a machine without IPv6
+				}
+				return bindError(l, l.Port, err)
+			}
+			if err := ln.Close(); err != nil {
+				return bindError(l, l.Port, err)
+			}
+		}
+	}
+	return nil
+}
+
 // bindHosts are the addresses to listen on: localhost means both loopbacks, as some clients try the one first and some the other.
 func bindHosts(host string) []string {
 	if host == "localhost" {

@@ -41,6 +41,9 @@ func root() *cobra.Command {
 			if !cmd.Flags().Changed("http") {
 				http = devHTTP(port)
 			}
+			if err := broker.TryListeners(cfg); err != nil {
+				return err
+			}
 			return run(cmd.Context(), []*config.Broker{cfg}, warnings, http, true)
 		},
 	}
