@@ -263,6 +263,8 @@ func (m *Manager) took(q *Request, e *entry, r *replication.ReadResult, b *budge
 		visible = r.LogEndOffset
 	}
 	e.more = e.FetchOffset < visible
+	// One read ends with its segment, so that min bytes may never be reached, however much is there (Kafka 3.9 DelayedFetch, case F).
+	e.answerNow = r.OlderSegment
 	if r.Records == nil {
 		return
 	}

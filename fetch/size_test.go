@@ -91,6 +91,39 @@ func TestMinBytesThatDoNotFit(t *testing.T) {
 	}
 }
 
+// A fetch from a segment that is not the last is answered at once, whatever min bytes it asks for: the segment's own bytes may
+// be fewer, though the log has more.
+func TestMinBytesAcrossSegments(t *testing.T) {
+	for _, session := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHost(t, 10)
+			cfg := *h.cfg
+			cfg.SegmentBytes = 5000
+			h.cfg = &cfg
+			h.lead("a", 1)
+			for range 10 {
+				h.append("a", 0, 1, 1000)
+			}
+			serve := func(offset int64) (answer, time.Duration) {
+				q := ask(part("a", 0, offset))
+				if session {
+					q = ask().in(h.open(part("a", 0, offset)), 1)
+				}
+				q.MinBytes = 1 << 20
+				began := time.Now()
+				a := h.do(q.wait(maxWait))
+				return a, time.Since(began)
+			}
+			if a, took := serve(3); took != 0 || a.parts[0].next != 4 {
+				t.Errorf("the end of an older segment: answered after %v up to %d", took, a.parts[0].next)
+			}
+			if a, took := serve(9); took != maxWait || a.parts[0].next != 10 {
+				t.Errorf("the last segment: answered after %v up to %d", took, a.parts[0].next)
+			}
+		})
+	}
+}
+
 // A session gives each partition its turn: one that has always more to give does not starve the others, however small the limit.
 func TestRotation(t *testing.T) {
 	h := newHost(t, 10)

@@ -29,6 +29,8 @@ type ReadResult struct {
 	// FirstBatchBytes is the size of the batch that holds the offset, 0 if there is nothing to read. When it is above maxBytes and not
 	// even one batch was demanded, the range is empty.
 	FirstBatchBytes int
+	// OlderSegment says that more records can be read of a later segment: what was read here ends with its own.
+	OlderSegment bool
 }
 
 // Read finds the batches from offset on, at most maxBytes, but at least one batch if minOneBatch; whole batches, of one segment.
@@ -105,6 +107,7 @@ func (l *Log) read(offset int64, maxBytes int, isolation Isolation, minOneBatch 
 			return res, err
 		}
 		if found {
+			res.OlderSegment = segs[i].base < upper.SegmentBase
 			if isolation == TxnCommitted {
 				err = collectAborted(segs, i, offset, end.Offset, &res)
 			}

@@ -54,6 +54,7 @@ type ReadResult struct {
 	LogEndOffset     int64
 	LeaderEpoch      int32 // under which it was read
 	Aborted          []logstore.AbortedTxn
+	OlderSegment     bool // a later segment has records too; one read gives those of one segment
 	// Diverged says that the reader's log branched off: DivergingEpoch and EndOffset tell where. There are no records then.
 	Diverged        bool
 	DivergingEpoch  int32
@@ -107,7 +108,7 @@ func (p *Partition) Read(q *ReadRequest) (ReadResult, error) {
 	if got.Range.Len > 0 {
 		r.Records = &Records{got.Range}
 	}
-	r.Aborted = got.Aborted
+	r.Aborted, r.OlderSegment = got.Aborted, got.OlderSegment
 	return r, nil
 }
 
