@@ -30,6 +30,7 @@ type producer struct {
 	next    int       // sequence of the next new record
 	pending []pending // sent or to be sent again, oldest first, at most inFlight
 	acks    []history.Ack
+	last    error // what ended the session before, for the text of a violation
 }
 
 type pending struct {
@@ -51,6 +52,7 @@ func (p *producer) run(ctx context.Context, stop <-chan struct{}) error {
 		case ctx.Err() != nil:
 			return fmt.Errorf("%v: %d batches unanswered at the end: %w", p.stream, len(p.pending), err)
 		}
+		p.last = err
 		time.Sleep(10 * time.Millisecond) // the broker is down or starting
 	}
 }
@@ -63,14 +65,16 @@ func (p *producer) session(ctx context.Context, stop <-chan struct{}) error {
 	}
 	defer c.Close()
 	c.Timeout = 5 * time.Second
-	// The oldest goes alone: while a starting broker still refuses, a later batch must not overtake it.
-	if len(p.pending) > 0 {
-		if err := p.send(c, p.pending[0]); err != nil {
-			return err
-		}
-		if err := p.receive(c); err != nil {
-			return err
-		}
+	// The oldest, or the first of all, goes alone: while a starting broker still refuses, a later batch must not overtake
+	// it, for a partition that does not know the producer takes any first sequence.
+	if len(p.pending) == 0 {
+		p.pending = append(p.pending, p.batch())
+	}
+	if err := p.send(c, p.pending[0]); err != nil {
+		return err
+	}
+	if err := p.receive(c); err != nil {
+		return err
 	}
 	sent := 0
 	for {
@@ -128,7 +132,7 @@ func (p *producer) receive(c *wire.Conn) error {
 		if kerr.IsRetriable(err) {
 			return err
 		}
-		return violation{fmt.Errorf("%v: batch of sequence %d answered: %w", p.stream, p.pending[0].first, err)}
+		return violation{fmt.Errorf("%v: batch of sequence %d answered: %w (%d pending, the session before ended with: %v)", p.stream, p.pending[0].first, err, len(p.pending), p.last)}
 	}
 	if r.BaseOffset < 0 {
 		return violation{fmt.Errorf("%v: sequence %d acknowledged at offset %d", p.stream, p.pending[0].first, r.BaseOffset)}
