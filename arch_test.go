@@ -32,18 +32,20 @@ var mayImport = map[string][]string{
 	"internal/peer":         {"protocol"},
 	"coordination/embedded": {"internal/vfs"},
 	"producerstate":         {"record"},
+	"dumplog":               {"record", "producerstate"},
 	"coordination/znode":    {"coordination", "metadata"},
 	"logstore":              {"record", "producerstate", "config", "metadata", "internal/vfs"},
 	"logstore/logdir":       {"logstore", "producerstate", "record", "config", "metadata", "internal/vfs"},
 	"topics":                {"coordination", "coordination/znode", "metadata", "config"},
 	"settings":              {"coordination", "coordination/znode", "config"},
+	"suspicion":             {"coordination", "coordination/znode"},
 	"controller":            {"coordination", "coordination/znode", "metadata", "protocol", "internal/peer", "topics"},
 	"replication":           {"logstore", "logstore/logdir", "metadata", "purgatory", "record", "protocol", "internal/peer", "config", "internal/vfs"},
 	"fetch":                 {"replication", "metadata", "protocol"},
 	"handlers":              {"config", "controller", "fetch", "metadata", "producerid", "protocol", "record", "replication", "security", "settings", "topics"},
 	"server":                {"protocol", "handlers", "security"},
 	"broker":                {"*"},
-	"cmd/gokafka":           {"broker", "config", "coordination/embedded", "internal/kafkalog", "internal/vfs"},
+	"cmd/gokafka":           {"broker", "config", "coordination/embedded", "dumplog", "internal/kafkalog", "internal/vfs"},
 }
 
 // goFiles calls f for each Go file of the module, with the package's path below it.

@@ -30,6 +30,7 @@ import (
 	"gokafka/security"
 	"gokafka/server"
 	"gokafka/settings"
+	"gokafka/suspicion"
 	"gokafka/topics"
 )
 
@@ -59,6 +60,7 @@ type Broker struct {
 	zk          coordination.Options // of session
 	session     *coordination.Session
 	clusterID   string
+	codecs      *record.Codecs
 	logs        *logdir.Manager
 	settings    *settings.Manager
 	cache       *metadata.Cache
@@ -70,6 +72,7 @@ type Broker struct {
 	topics      *topics.Manager
 	producerIDs *producerid.Manager
 	controller  *controller.Controller
+	suspicion   atomic.Pointer[suspicion.Monitor] // nil: none, or not yet
 	handlers    *handlers.Handlers
 	server      *server.Server
 	metrics     *metrics
@@ -186,8 +189,9 @@ func (b *Broker) announce() {
 // openDirs takes the log directories and settles cluster and broker id.
 func (b *Broker) openDirs(ctx context.Context, _ Options) error {
 	var err error
+	b.codecs = record.NewCodecs()
 	b.logs, err = logdir.Prepare(logdir.Options{
-		FS: b.fs, Dirs: b.cfg.LogDirs, Clock: b.clk, Logger: b.base.With(kafkalog.PrefixKey, "[LogManager] "), Codecs: record.NewCodecs(),
+		FS: b.fs, Dirs: b.cfg.LogDirs, Clock: b.clk, Logger: b.base.With(kafkalog.PrefixKey, "[LogManager] "), Codecs: b.codecs,
 		Producers:       logstore.ProducerOptions{ExpirationMs: b.cfg.ProducerIDExpiration.Milliseconds(), VerificationEnabled: b.cfg.TransactionVerification, MaxTxnTimeoutMs: b.cfg.Transactions.MaxTimeout.Milliseconds()},
 		RecoveryThreads: int(b.cfg.RecoveryThreadsPerDataDir), FileDeleteDelay: b.cfg.Topic().FileDeleteDelay, InitialDelay: b.cfg.LogInitialTaskDelay,
 		RetentionCheckInterval: b.cfg.LogRetentionCheckInterval, FlushCheckInterval: b.cfg.LogFlushSchedulerInterval,
@@ -288,7 +292,7 @@ func (b *Broker) buildServing(_ context.Context, o Options) error {
 	}
 	b.handlers = handlers.New(handlers.Options{
 		BrokerID: b.cfg.ID, ClusterID: b.clusterID, BrokerEpoch: b.epoch, Config: b.cfg, Cluster: b.cache, Replicas: b.replicas, Fetches: b.fetches,
-		Controller: b.controller, Topics: b.topics, Settings: b.settings, ProducerIDs: b.producerIDs, Authorizer: authorizer,
+		Controller: b.controller, Topics: b.topics, Settings: b.settings, ProducerIDs: b.producerIDs, Codecs: b.codecs, Authorizer: authorizer,
 		Clock: b.clk, Logger: b.base.With(kafkalog.PrefixKey, fmt.Sprintf("[KafkaApi-%d] ", b.cfg.ID)),
 		FinalizedFeatures: b.features.get, MetadataUpdated: b.metadataUpdated,
 		Observe: func(key int16, took time.Duration, failed bool) { b.metrics.observe(key, took, failed) },

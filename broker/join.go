@@ -11,6 +11,7 @@ import (
 	"gokafka/coordination/znode"
 	"gokafka/internal/kafkalog"
 	"gokafka/metadata"
+	"gokafka/suspicion"
 )
 
 // join registers the broker, opens its sockets to requests and stands for election. The sockets are bound before: whoever reads the registration can connect.
@@ -35,11 +36,36 @@ func (b *Broker) join(ctx context.Context, _ Options) error {
 		}
 	}
 	b.followFeatures()
+	b.watchProcesses()
 	if err := b.controller.Start(b.ctx); err != nil {
 		return err
 	}
 	b.did(b.controller.Stop)
 	return nil
+}
+
+// watchProcesses has the controller told of brokers whose processes die. It begins before the election: a new controller then knows what was seen before.
+func (b *Broker) watchProcesses() {
+	if !b.cfg.DeadBrokerDetection {
+		return
+	}
+	o := b.controllerOptions()
+	listener := o.InterBrokerListener
+	if o.ControlPlaneListener != "" {
+		listener = o.ControlPlaneListener
+	}
+	m := suspicion.Start(suspicion.Options{
+		BrokerID: b.cfg.ID, Session: b.session, Clock: b.clk, Logger: b.base.With(kafkalog.LoggerKey, "kafka.controller.KafkaController"), Listener: listener,
+		Changed: func(int32, int64, bool) { b.controller.SuspicionChanged() },
+	})
+	b.suspicion.Store(m)
+	b.did(m.Close)
+}
+
+// suspected is whether the process that registered a broker was seen to die.
+func (b *Broker) suspected(id int32, epoch int64) bool {
+	m := b.suspicion.Load()
+	return m != nil && m.Suspected(id, epoch)
 }
 
 // epoch is the broker epoch of the current registration.
@@ -142,7 +168,7 @@ func (b *Broker) reregister(ctx context.Context, g *coordination.Generation) (in
 func (b *Broker) controllerOptions() controller.Options {
 	return controller.Options{
 		BrokerID: b.cfg.ID, Session: b.session, Clock: b.clk, Logger: b.base.With(kafkalog.LoggerKey, "kafka.controller.KafkaController"),
-		InterBrokerListener: b.cfg.InterBrokerListener, ControlPlaneListener: b.cfg.ControlPlane, Register: b.reregister,
+		InterBrokerListener: b.cfg.InterBrokerListener, ControlPlaneListener: b.cfg.ControlPlane, Register: b.reregister, Suspected: b.suspected,
 		DeleteTopicEnable: b.cfg.DeleteTopics, UncleanLeaderElection: func() bool { return b.settings.Broker().UncleanElection },
 		AutoLeaderRebalance: b.cfg.AutoLeaderRebalance, LeaderImbalanceCheck: b.cfg.LeaderImbalanceCheckInterval, LeaderImbalancePerBrokerPct: int(b.cfg.LeaderImbalancePercentage),
 		SocketTimeout: b.cfg.ControllerSocketTimeout, RequestTimeout: b.cfg.RequestTimeout,

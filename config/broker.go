@@ -93,6 +93,7 @@ type Broker struct {
 	HighWatermarkCheckpoint      time.Duration
 	AutoLeaderRebalance          bool
 	LeaderImbalancePercentage    int32
+	DeadBrokerDetection          bool
 	LeaderImbalanceCheckInterval time.Duration
 	ControlledShutdown           bool
 	ControlledShutdownMaxRetries int32

@@ -137,6 +137,7 @@ func (b *Broker) setReplication() {
 	b.HighWatermarkCheckpoint = b.ms("replica.high.watermark.checkpoint.interval.ms")
 	b.AutoLeaderRebalance = v.bool("auto.leader.rebalance.enable")
 	b.LeaderImbalancePercentage = v.int("leader.imbalance.per.broker.percentage")
+	b.DeadBrokerDetection = v.bool("gokafka.dead.broker.detection.enable")
 	b.LeaderImbalanceCheckInterval = seconds(v.long("leader.imbalance.check.interval.seconds"))
 	b.ControlledShutdown = v.bool("controlled.shutdown.enable")
 	b.ControlledShutdownMaxRetries = v.int("controlled.shutdown.max.retries")

@@ -145,14 +145,13 @@ func refused(why string) Status  { return Status{Refused, why} }
 
 // The statuses that many rows share.
 var (
-	used         = Status{}
-	notYet       = noEffect("not served yet")
-	noCleaner    = noEffect("compaction is not served yet: compacted topics keep every record")
-	noOldFormats = noEffect("message formats before version 2 are not served yet")
-	noThreads    = noEffect("gokafka schedules by goroutines")
-	noKRaft      = noEffect("it belongs to KRaft")
-	noTiered     = noEffect("tiered storage is not supported")
-	noTLS        = refused("TLS is not supported yet")
-	noSASL       = refused("SASL is not supported yet")
-	noClass      = refused("Java classes cannot be loaded")
+	used      = Status{}
+	notYet    = noEffect("not served yet")
+	noCleaner = noEffect("compaction is not served yet: compacted topics keep every record")
+	noThreads = noEffect("gokafka schedules by goroutines")
+	noKRaft   = noEffect("it belongs to KRaft")
+	noTiered  = noEffect("tiered storage is not supported")
+	noTLS     = refused("TLS is not supported yet")
+	noSASL    = refused("SASL is not supported yet")
+	noClass   = refused("Java classes cannot be loaded")
 )

@@ -26,7 +26,7 @@ func newTable(parts ...[]Key) *table {
 // they are made.
 var (
 	brokerTable = newTable(tieredKeys, zookeeperKeys, serverKeys, kraftKeys, socketKeys, replicationKeys, groupKeys,
-		logKeys, shareKeys, transactionKeys, quorumKeys, metricsKeys, securityKeys, tokenKeys)
+		logKeys, shareKeys, transactionKeys, quorumKeys, metricsKeys, securityKeys, tokenKeys, ownKeys)
 	topicTable = newTable(topicKeys)
 )
 

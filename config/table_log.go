@@ -101,7 +101,7 @@ var logKeys = []Key{
 	{Name: "alter.config.policy.class.name", Type: TypeClass, Unset: true, Importance: Low, Status: noClass,
 		Doc: "Class that may refuse a change of configs."},
 	{Name: "log.message.downconversion.enable", Type: TypeBoolean, Default: "true", Importance: Low,
-		Dynamic: ClusterWide, Status: noOldFormats, Doc: "Whether batches are converted for consumers of older formats."},
+		Dynamic: ClusterWide, Status: used, Doc: "Whether batches are converted for consumers of older formats."},
 	{Name: "log.dir.failure.timeout.ms", Type: TypeLong, Default: "30000", Valid: atLeast(1), Importance: Low,
 		Status: noKRaft, Doc: "How long a KRaft broker waits to report a failed log directory before it stops."},
 	{Name: "log.initial.task.delay.ms", Type: TypeLong, Default: "30000", Valid: atLeast(0), Importance: Low,

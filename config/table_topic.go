@@ -86,7 +86,7 @@ var topicKeys = []Key{
 		Status: notYet, Doc: "Replicas throttled on the side of the leader, as partition:broker,... or *."},
 	{Name: "follower.replication.throttled.replicas", Type: TypeList, Valid: throttledReplicas{}, Importance: Medium,
 		Status: notYet, Doc: "Replicas throttled on the side of the follower, as partition:broker,... or *."},
-	{Name: "message.downconversion.enable", Type: TypeBoolean, Default: "true", Importance: Low, Status: noOldFormats,
+	{Name: "message.downconversion.enable", Type: TypeBoolean, Default: "true", Importance: Low, Status: used,
 		synonyms: same("log.message.downconversion.enable"),
 		Doc:      "Whether batches are converted for consumers of older formats."},
 	{Name: "remote.storage.enable", Type: TypeBoolean, Default: "false", Importance: Medium, Status: noTiered,

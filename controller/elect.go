@@ -71,6 +71,11 @@ func (c *Controller) elect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return c.takeOffice(ctx)
+}
+
+// takeOffice follows a won election.
+func (c *Controller) takeOffice(ctx context.Context) error {
 	epoch := c.store.won.Epoch
 	c.s.epoch = epoch
 	c.active, c.controllerID = true, c.opt.BrokerID
@@ -79,7 +84,7 @@ func (c *Controller) elect(ctx context.Context) error {
 	c.counters.elections.Add(1)
 	c.log.Info("successfully elected as the controller", "epoch", epoch, "epochZkVersion", c.store.won.ZkVersion)
 	c.note(epoch, "elected as controller")
-	err = c.failover(ctx)
+	err := c.failover(ctx)
 	if err == nil || isOver(ctx, err) || errors.Is(err, errMoved) {
 		return err
 	}

@@ -213,7 +213,7 @@ func (c *Controller) registrations(ctx context.Context) ([]*liveBroker, error) {
 	for _, e := range bad {
 		c.log.Error("ignoring a broken registration", "error", e)
 	}
-	return c.compatible(brokers), err
+	return c.compatible(slices.DeleteFunc(brokers, func(b *liveBroker) bool { return c.opt.Suspected(b.ID, b.Epoch) })), err
 }
 
 // compatible leaves out brokers that do not support a finalized feature at its level.

@@ -31,6 +31,10 @@ type Options struct {
 	// be elected again. It returns the new broker epoch. nil: nothing to register.
 	Register func(ctx context.Context, g *coordination.Generation) (brokerEpoch int64, err error)
 
+	// Suspected says whether the process that registered a broker under an epoch is known to be dead though its session stands. Such a broker is taken for
+	// dead, and if it was the controller this broker takes its place. nil: sessions alone tell. SuspicionChanged must be called when an answer changes.
+	Suspected func(id int32, epoch int64) bool
+
 	// SupportedFeatures are the features that this broker registers, for UpdateFeatures.
 	SupportedFeatures map[string]FeatureRange
 
@@ -54,6 +58,9 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Suspected == nil {
+		o.Suspected = func(int32, int64) bool { return false }
 	}
 	if o.UncleanLeaderElection == nil {
 		o.UncleanLeaderElection = func() bool { return false }

@@ -37,6 +37,14 @@ func (s *store) elect(ctx context.Context, brokerID int32, nowMs int64) error {
 	return err
 }
 
+func (s *store) seize(ctx context.Context, brokerID int32, nowMs int64, dead func(id int32, epoch int64) bool) error {
+	won, err := znode.Seize(ctx, s.g, brokerID, nowMs, dead)
+	if err == nil {
+		s.won = won
+	}
+	return err
+}
+
 // dropOwnController deletes /controller if this session holds it, without the epoch check.
 func (s *store) dropOwnController(ctx context.Context) error {
 	cur, ok, err := znode.ReadController(ctx, s.g, true)

@@ -19,12 +19,22 @@ const TargetVar = "GOKAFKA_COMPAT_TARGET"
 
 // TargetFromEnv reads TargetVar; empty means Gokafka.
 func TargetFromEnv() (Target, error) {
-	switch t := Target(os.Getenv(TargetVar)); t {
-	case "", Gokafka:
+	name := os.Getenv(TargetVar)
+	if name == "" {
 		return Gokafka, nil
-	case Apache:
-		return Apache, nil
-	default:
-		return "", fmt.Errorf("%s=%s: want %s or %s", TargetVar, t, Gokafka, Apache)
 	}
+	t, err := ParseTarget(name)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", TargetVar, err)
+	}
+	return t, nil
+}
+
+// ParseTarget is the target of a name.
+func ParseTarget(name string) (Target, error) {
+	switch t := Target(name); t {
+	case Gokafka, Apache:
+		return t, nil
+	}
+	return "", fmt.Errorf("%q: want %s or %s", name, Gokafka, Apache)
 }

@@ -126,6 +126,45 @@ func Elect(ctx context.Context, g *coordination.Generation, brokerID int32, nowM
 	return nil, fmt.Errorf("elect controller: %w", err)
 }
 
+// Seize becomes the controller in the place of another broker, whose process is known to be dead while its session still stands: one transaction raises
+// /controller_epoch, deletes the other's /controller and makes an own one. dead is told the id and the broker epoch of the controller that is found, and
+// decides. ErrControllerMoved says that the controller is not dead, or that somebody was faster. A broker that was thought dead and is not has lost its office by
+// this: each of its writes checks /controller_epoch.
+func Seize(ctx context.Context, g *coordination.Generation, brokerID int32, nowMs int64, dead func(id int32, epoch int64) bool) (*Controllership, error) {
+	// The epoch is read first: whoever is elected from here on raises it, and then the transaction fails.
+	epoch, zkVersion, err := epochToRaise(ctx, g)
+	if err != nil {
+		return nil, fmt.Errorf("seize controller: %w", err)
+	}
+	cur, ok, err := ReadController(ctx, g, false)
+	if err != nil {
+		return nil, fmt.Errorf("seize controller: %w", err)
+	}
+	if !ok || cur.BrokerID == brokerID {
+		return nil, ErrControllerMoved
+	}
+	_, stat, err := g.Get(ctx, BrokerPath(cur.BrokerID))
+	if err != nil && !errors.Is(err, coordination.ErrNoNode) {
+		return nil, fmt.Errorf("seize controller: %w", err)
+	}
+	if err != nil || stat.EphemeralOwner != cur.Owner || !dead(cur.BrokerID, stat.Czxid) {
+		return nil, ErrControllerMoved
+	}
+	c := &Controllership{Gen: g, BrokerID: brokerID, Epoch: epoch + 1}
+	res, err := g.Multi(ctx,
+		coordination.SetOp(ControllerEpochPath, []byte(strconv.Itoa(int(c.Epoch))), zkVersion),
+		coordination.DeleteOp(ControllerPath, cur.ZkVersion),
+		coordination.CreateOp(ControllerPath, EncodeController(brokerID, nowMs), coordination.Ephemeral))
+	switch {
+	case err == nil:
+		c.ZkVersion = res[0].Stat.Version
+		return c, nil
+	case errors.Is(err, coordination.ErrBadVersion), errors.Is(err, coordination.ErrNoNode), errors.Is(err, coordination.ErrNodeExists):
+		return c.readBack(ctx)
+	}
+	return nil, fmt.Errorf("seize controller: %w", err)
+}
+
 func epochToRaise(ctx context.Context, g *coordination.Generation) (epoch, zkVersion int32, err error) {
 	for {
 		epoch, zkVersion, ok, err := ReadControllerEpoch(ctx, g)
