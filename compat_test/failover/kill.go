@@ -6,46 +6,45 @@ import (
 	"fmt"
 	"time"
 
+	"gokafka/compat_test/cluster"
 	"gokafka/compat_test/harness"
 )
 
-// leaderThatIsNoController moves leadership back to the preferred replicas, so that every broker leads something, and chooses one.
-func (c *cluster) leaderThatIsNoController(ctx context.Context) (int32, error) {
+const (
+	topic      = "writes"
+	partitions = 6
+)
+
+// victims is a cluster under load whose brokers are killed.
+type victims struct {
+	*cluster.Cluster
+	writers *cluster.Writers
+}
+
+// leaderThatIsNoController chooses a broker.
+func (c *victims) leaderThatIsNoController(ctx context.Context) (int32, error) {
 	chosen := int32(-1)
-	err := await(ctx, "a broker that leads and is not the controller", func() error {
-		leaders, controller, complete, err := c.state(ctx)
-		if err != nil {
-			return err
-		}
-		for id, ps := range leaders {
-			if complete && id != controller && len(ps) > 0 {
+	err := c.AwaitState(ctx, "a broker that leads and is not the controller", func(s *cluster.State) bool {
+		for id, ps := range s.Leads[topic] {
+			if s.Complete && id != s.Controller && len(ps) > 0 {
 				chosen = id
-				return nil
+				return true
 			}
 		}
-		return errors.New("none")
+		return false
 	})
 	return chosen, err
 }
 
 // killLeader measures from the kill to the first acknowledgement on the slowest of the partitions that the broker led.
-func (c *cluster) killLeader(ctx context.Context, id int32) (write, rejoin time.Duration, err error) {
-	leaders, _, _, err := c.state(ctx)
+func (c *victims) killLeader(ctx context.Context, id int32) (write, rejoin time.Duration, err error) {
+	s, err := c.State(ctx)
 	if err != nil {
 		return 0, 0, err
 	}
 	killed := time.Now()
-	c.brokers[id].Kill()
-	err = await(ctx, "writes to what the dead broker led", func() error {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		for _, p := range leaders[id] {
-			if c.acks[p].Before(killed.Add(echo)) {
-				return fmt.Errorf("none on partition %d", p)
-			}
-		}
-		return nil
-	})
+	c.Brokers[id].Kill()
+	err = c.writers.AwaitSince(ctx, killed, s.Leads[topic][id])
 	write = time.Since(killed)
 	if err == nil {
 		rejoin, err = c.restart(ctx, id)
@@ -54,44 +53,54 @@ func (c *cluster) killLeader(ctx context.Context, id int32) (write, rejoin time.
 }
 
 // killController measures from the kill to the creation of a topic, which the client tries again and again.
-func (c *cluster) killController(ctx context.Context, name string) (created, rejoin time.Duration, err error) {
-	_, id, _, err := c.state(ctx)
+func (c *victims) killController(ctx context.Context, name string) (created, rejoin time.Duration, err error) {
+	s, err := c.State(ctx)
 	if err != nil {
 		return 0, 0, err
 	}
 	killed := time.Now()
-	c.brokers[id].Kill()
+	c.Brokers[s.Controller].Kill()
 	n := 0
-	err = await(ctx, "a topic is created", func() error {
+	err = cluster.Await(ctx, "a topic is created", func() error {
 		n++
 		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()
-		_, err := c.adm.CreateTopic(ctx, 1, 2, nil, fmt.Sprintf("%s-%d", name, n))
+		_, err := c.Admin.CreateTopic(ctx, 1, 2, nil, fmt.Sprintf("%s-%d", name, n))
 		return err
 	})
 	created = time.Since(killed)
 	if err == nil {
-		rejoin, err = c.restart(ctx, id)
+		rejoin, err = c.restart(ctx, s.Controller)
 	}
 	return created, rejoin, err
 }
 
 // restart starts the broker again and measures until it is in all ISRs.
-func (c *cluster) restart(ctx context.Context, id int32) (time.Duration, error) {
-	if c.brokers[id].Target == harness.Apache { // it exits if its own old registration stands
-		if err := c.brokers[id].AwaitOldSession(ctx); err != nil {
+func (c *victims) restart(ctx context.Context, id int32) (time.Duration, error) {
+	if c.Brokers[id].Target == harness.Apache { // it exits if its own old registration stands
+		if err := c.Brokers[id].AwaitOldSession(ctx); err != nil {
 			return 0, err
 		}
 	}
 	began := time.Now()
-	if err := c.brokers[id].Launch(ctx); err != nil {
+	if err := c.Brokers[id].Launch(ctx); err != nil {
 		return 0, err
 	}
-	if err := c.awaitISRs(ctx); err != nil {
-		return 0, err
+	err := c.AwaitComplete(ctx)
+	return time.Since(began), err
+}
+
+// check says what was lost, doubled or out of order after all the kills.
+func (c *victims) check(ctx context.Context) error {
+	c.writers.Stop()
+	problems, n, err := c.writers.Check(ctx, c.Cluster)
+	if err != nil {
+		return err
 	}
-	took := time.Since(began)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return took, errors.Join(c.errs...)
+	fmt.Printf("%d records acknowledged, %d problems\n", n, len(problems))
+	var errs []error
+	for _, p := range problems {
+		errs = append(errs, errors.New(p))
+	}
+	return errors.Join(errs...)
 }

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"gokafka/compat_test/cluster"
 	"gokafka/compat_test/harness"
 )
 
@@ -44,11 +45,22 @@ func run(target harness.Target, rounds, session int, detect, keep bool) error {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	c, err := startCluster(ctx, target, dir, session, detect)
+	started, err := cluster.Start(ctx, dir, cluster.Options{
+		Targets: []harness.Target{target, target, target}, Props: map[string]string{"zookeeper.session.timeout.ms": strconv.Itoa(session)},
+		Own: map[string]string{"gokafka.dead.broker.detection.enable": strconv.FormatBool(detect)},
+	})
 	if err != nil {
 		return fmt.Errorf("%w; logs in %s", err, dir)
 	}
-	defer c.close()
+	defer started.Close()
+	if err := started.CreateTopic(ctx, topic, partitions, nil); err != nil {
+		return err
+	}
+	c := &victims{Cluster: started}
+	if c.writers, err = c.Write(ctx, topic, partitions); err != nil {
+		return err
+	}
+	defer c.writers.Stop()
 	var writes, topics, rejoins []time.Duration
 	for round := range rounds {
 		leader, err := c.leaderThatIsNoController(ctx)
@@ -67,6 +79,9 @@ func run(target harness.Target, rounds, session int, detect, keep bool) error {
 		topics, rejoins = append(topics, t), append(rejoins, r)
 		fmt.Printf("%s round %d: write after %v, topic after %v, in the ISRs again after %v\n", target, round, w.Round(time.Millisecond), t.Round(time.Millisecond), r.Round(time.Millisecond))
 	}
+	if err := c.check(ctx); err != nil {
+		return fmt.Errorf("%w; logs and data in %s", err, dir)
+	}
 	fmt.Printf("%-8s kill -9 of a leader to the next acknowledged write  %s\n", target, spread(writes))
 	fmt.Printf("%-8s kill -9 of the controller to the next topic         %s\n", target, spread(topics))
 	fmt.Printf("%-8s start to rejoined ISRs                              %s\n", target, spread(rejoins))
@@ -80,5 +95,5 @@ func run(target harness.Target, rounds, session int, detect, keep bool) error {
 func spread(ds []time.Duration) string {
 	slices.Sort(ds)
 	at := func(p int) time.Duration { return ds[min(len(ds)-1, len(ds)*p/100)].Round(time.Millisecond) }
-	return fmt.Sprintf("p50 %v, p90 %v, max %v (%s times)", at(50), at(90), at(100), strconv.Itoa(len(ds)))
+	return fmt.Sprintf("p50 %v, p90 %v, max %v (%d times)", at(50), at(90), at(100), len(ds))
 }

@@ -73,7 +73,7 @@ async function main(zstd) {
   })
   const kafka = new Kafka({
     clientId: opt.client,
-    brokers: [opt.bootstrap],
+    brokers: opt.bootstrap.split(","),
     logLevel: logLevel.INFO,
     logCreator: () => (entry) => console.error(JSON.stringify({ level: entry.level, ...entry.log })),
     connectionTimeout: 3000,

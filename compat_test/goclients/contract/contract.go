@@ -13,11 +13,12 @@ import (
 
 // Options are the program's arguments.
 type Options struct {
-	Mode, Bootstrap, Topic, Client string
-	Codecs                         []string
-	Count, Partitions              int
-	Duration                       time.Duration
-	Ends                           []int64
+	Mode, Topic, Client string
+	Bootstrap           []string
+	Codecs              []string
+	Count, Partitions   int
+	Duration            time.Duration
+	Ends                []int64
 
 	mu  sync.Mutex
 	out *bufio.Writer
@@ -32,7 +33,7 @@ func Parse() *Options {
 		case "mode":
 			o.Mode = v
 		case "bootstrap":
-			o.Bootstrap = v
+			o.Bootstrap = strings.Split(v, ",")
 		case "topic":
 			o.Topic = v
 		case "client":

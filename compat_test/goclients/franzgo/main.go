@@ -25,7 +25,7 @@ func main() {
 func produce(o *contract.Options, codec string) {
 	codecs := map[string]kgo.CompressionCodec{"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(),
 		"snappy": kgo.SnappyCompression(), "lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression()}
-	cl, err := kgo.NewClient(kgo.SeedBrokers(o.Bootstrap), kgo.ClientID(o.Client), kgo.ProducerBatchCompression(codecs[codec]),
+	cl, err := kgo.NewClient(kgo.SeedBrokers(o.Bootstrap...), kgo.ClientID(o.Client), kgo.ProducerBatchCompression(codecs[codec]),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.RecordDeliveryTimeout(3*time.Minute), kgo.ProducerLinger(5*time.Millisecond),
 		kgo.RetryBackoffFn(func(int) time.Duration { return 100 * time.Millisecond }), kgo.RetryTimeout(3*time.Minute),
 		kgo.WithLogger(kgo.BasicLogger(os.Stderr, kgo.LogLevelInfo, nil)))
@@ -56,7 +56,7 @@ func consume(o *contract.Options) {
 			at[int32(p)] = kgo.NewOffset().At(0)
 		}
 	}
-	cl, err := kgo.NewClient(kgo.SeedBrokers(o.Bootstrap), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{o.Topic: at}),
+	cl, err := kgo.NewClient(kgo.SeedBrokers(o.Bootstrap...), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{o.Topic: at}),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()), kgo.WithLogger(kgo.BasicLogger(os.Stderr, kgo.LogLevelWarn, nil)))
 	if err != nil {
 		contract.Fatal(err)

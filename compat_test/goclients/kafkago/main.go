@@ -34,7 +34,7 @@ func produce(o *contract.Options, codec string) {
 	for p := range queues {
 		queues[p] = make(chan []kafka.Message, o.Count)
 		w := &kafka.Writer{
-			Addr: kafka.TCP(o.Bootstrap), Topic: o.Topic, RequiredAcks: kafka.RequireAll, Compression: codecs[codec],
+			Addr: kafka.TCP(o.Bootstrap...), Topic: o.Topic, RequiredAcks: kafka.RequireAll, Compression: codecs[codec],
 			Balancer:     kafka.BalancerFunc(func(kafka.Message, ...int) int { return p }),
 			BatchTimeout: 5 * time.Millisecond, WriteTimeout: 10 * time.Second, ReadTimeout: 10 * time.Second,
 			MaxAttempts: 3, ErrorLogger: log.New(os.Stderr, "kafka-go ", log.LstdFlags),
@@ -90,7 +90,7 @@ func consume(o *contract.Options) {
 		if end == 0 {
 			continue
 		}
-		r := kafka.NewReader(kafka.ReaderConfig{Brokers: []string{o.Bootstrap}, Topic: o.Topic, Partition: p, MinBytes: 1,
+		r := kafka.NewReader(kafka.ReaderConfig{Brokers: o.Bootstrap, Topic: o.Topic, Partition: p, MinBytes: 1,
 			MaxBytes: 1 << 20, ErrorLogger: log.New(os.Stderr, "kafka-go ", log.LstdFlags)})
 		wg.Add(1)
 		go func() {

@@ -42,7 +42,7 @@ func produce(o *contract.Options, codec string) {
 	c.Producer.Partitioner = sarama.NewManualPartitioner
 	c.Producer.Retry.Max, c.Producer.Retry.Backoff = 1000, 100*time.Millisecond
 	c.Producer.Return.Successes = true
-	p, err := sarama.NewAsyncProducer([]string{o.Bootstrap}, c)
+	p, err := sarama.NewAsyncProducer(o.Bootstrap, c)
 	if err != nil {
 		contract.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func produce(o *contract.Options, codec string) {
 }
 
 func consume(o *contract.Options) {
-	c, err := sarama.NewConsumer([]string{o.Bootstrap}, config(o))
+	c, err := sarama.NewConsumer(o.Bootstrap, config(o))
 	if err != nil {
 		contract.Fatal(err)
 	}
