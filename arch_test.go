@@ -44,8 +44,9 @@ var mayImport = map[string][]string{
 	"fetch":                 {"replication", "metadata", "protocol"},
 	"handlers":              {"config", "controller", "fetch", "metadata", "producerid", "protocol", "record", "replication", "security", "settings", "topics"},
 	"server":                {"protocol", "handlers", "security"},
+	"clusterview":           {},
 	"broker":                {"*"},
-	"cmd/gokafka":           {"broker", "config", "coordination/embedded", "dumplog", "internal/kafkalog", "internal/vfs"},
+	"cmd/gokafka":           {"broker", "clusterview", "config", "coordination/embedded", "dumplog", "internal/kafkalog", "internal/vfs"},
 }
 
 // goFiles calls f for each Go file of the module, with the package's path below it.

@@ -111,6 +111,15 @@ func (it *LegacyIterator) Next(r *Record) bool {
 	return true
 }
 
+// NextMessage cuts the next message off without a look at its key and value: an alternative to Next for who wants to see what is
+// stored. Offset and timestamp are the record's, not those in the message.
+func (it *LegacyIterator) NextMessage() (m LegacyBatch, offset, timestampMs int64, ok bool) {
+	if m, ok = it.message(); !ok {
+		return nil, 0, 0, false
+	}
+	return m, it.offset(m), it.timestamp(m), true
+}
+
 // Err is the error that ended the walk, or nil.
 func (it *LegacyIterator) Err() error { return it.err }
 

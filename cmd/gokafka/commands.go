@@ -49,8 +49,8 @@ func root() *cobra.Command {
 	}
 	c.Flags().IntVar(&port, "port", 9092, "port of the dev broker on both loopbacks")
 	c.Flags().StringVar(&data, "data", "gokafka-data", "directory of the dev broker's data")
-	c.Flags().StringVar(&http, "http", "", "address of the HTTP port (/metrics, /healthz, /readyz); unless given, 127.0.0.1 and the port above by two; empty for none")
-	c.AddCommand(serverCommand(), zookeeperCommand())
+	c.Flags().StringVar(&http, "http", "", "address of the HTTP port (/metrics, /healthz, /readyz, /api); unless given, 127.0.0.1 and the port above by two; empty for none")
+	c.AddCommand(serverCommand(), zookeeperCommand(), dumpLogCommand(), clusterCommand())
 	return c
 }
 
@@ -84,7 +84,7 @@ func serverCommand() *cobra.Command {
 		},
 	}
 	c.Flags().StringArrayVar(&overrides, "override", nil, "a property that overrides the file, key=value; may be repeated")
-	c.Flags().StringVar(&http, "http", "", "address of the HTTP port (/metrics, /healthz, /readyz)")
+	c.Flags().StringVar(&http, "http", "", "address of the HTTP port (/metrics, /healthz, /readyz, /api)")
 	c.Flags().IntVar(&brokers, "brokers", 1, "run so many brokers in this process, with one embedded coordination server")
 	return c
 }
