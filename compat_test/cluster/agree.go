@@ -1,4 +1,4 @@
-package main
+package cluster
 
 import (
 	"cmp"
@@ -7,17 +7,18 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"time"
 
+	"github.com/go-zookeeper/zk"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"gokafka/compat_test/cluster"
 	"gokafka/compat_test/wire"
 )
 
-// agree compares the Metadata of every broker, field by field, and the producers that each leader knows.
-func agree(ctx context.Context, c *cluster.Cluster) error {
+// Agree waits until the Metadata of every broker is the same, field by field, and says of each partition what its state znode says.
+func (c *Cluster) Agree(ctx context.Context) error {
 	var first *kmsg.MetadataResponse
-	return cluster.Await(ctx, "all brokers say the same", func() error {
+	return Await(ctx, "all brokers say the same", func() error {
 		first = nil
 		for _, b := range c.Brokers {
 			m, err := metadata(ctx, b.Addr())
@@ -32,8 +33,38 @@ func agree(ctx context.Context, c *cluster.Cluster) error {
 				return fmt.Errorf("brokers 0 and %d differ:\n%s\n%s", b.ID, x, y)
 			}
 		}
-		return nil
+		return c.compareStates(first)
 	})
+}
+
+// compareStates compares with the state znodes.
+func (c *Cluster) compareStates(m *kmsg.MetadataResponse) error {
+	conn, _, err := zk.Connect([]string{c.ZooKeeper.Addr}, 10*time.Second, zk.WithLogInfo(false))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	for _, t := range m.Topics {
+		for _, p := range t.Partitions {
+			path := fmt.Sprintf("/brokers/topics/%s/partitions/%d/state", *t.Topic, p.Partition)
+			data, _, err := conn.Get(path)
+			if err != nil {
+				return fmt.Errorf("%s: %w", path, err)
+			}
+			var state struct {
+				Leader      int32   `json:"leader"`
+				LeaderEpoch int32   `json:"leader_epoch"`
+				ISR         []int32 `json:"isr"`
+			}
+			if err := json.Unmarshal(data, &state); err != nil {
+				return fmt.Errorf("%s: %w", path, err)
+			}
+			if state.Leader != p.Leader || state.LeaderEpoch != p.LeaderEpoch || !slices.Equal(state.ISR, p.ISR) {
+				return fmt.Errorf("%s is %s, the brokers say leader %d, epoch %d, ISR %v", path, data, p.Leader, p.LeaderEpoch, p.ISR)
+			}
+		}
+	}
+	return nil
 }
 
 func metadata(ctx context.Context, addr string) (*kmsg.MetadataResponse, error) {

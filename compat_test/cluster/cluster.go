@@ -37,6 +37,9 @@ type Cluster struct {
 	Brokers   []*harness.Broker
 	Client    *kgo.Client
 	Admin     *kadm.Client
+
+	dir     string
+	options Options
 }
 
 // Start starts ZooKeeper and the brokers one after the other. What is started is ended by Close, also after an error.
@@ -45,24 +48,12 @@ func Start(ctx context.Context, dir string, o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{ZooKeeper: zk}
+	c := &Cluster{ZooKeeper: zk, dir: dir, options: o}
 	if err := zk.Start(ctx); err != nil {
 		return nil, err
 	}
-	for id, target := range o.Targets {
-		props := map[string]string{"default.replication.factor": "3", "min.insync.replicas": "2", "auto.leader.rebalance.enable": "false",
-			"auto.create.topics.enable": "false", "replica.lag.time.max.ms": "10000"}
-		maps.Copy(props, o.Props)
-		if target == harness.Gokafka {
-			maps.Copy(props, o.Own)
-		}
-		b, err := harness.NewBroker(target, filepath.Join(dir, strconv.Itoa(id)), harness.Options{ID: id, ZooKeeper: zk.Addr, Props: props})
-		if err != nil {
-			c.Close()
-			return nil, err
-		}
-		c.Brokers = append(c.Brokers, b)
-		if err := b.Start(ctx); err != nil {
+	for _, target := range o.Targets {
+		if err := c.Join(ctx, target); err != nil {
 			c.Close()
 			return nil, err
 		}
@@ -73,6 +64,23 @@ func Start(ctx context.Context, dir string, o Options) (*Cluster, error) {
 	}
 	c.Admin = kadm.NewClient(c.Client)
 	return c, nil
+}
+
+// Join starts one more broker.
+func (c *Cluster) Join(ctx context.Context, target harness.Target) error {
+	props := map[string]string{"default.replication.factor": "3", "min.insync.replicas": "2", "auto.leader.rebalance.enable": "false",
+		"auto.create.topics.enable": "false", "replica.lag.time.max.ms": "10000"}
+	maps.Copy(props, c.options.Props)
+	if target == harness.Gokafka {
+		maps.Copy(props, c.options.Own)
+	}
+	id := len(c.Brokers)
+	b, err := harness.NewBroker(target, filepath.Join(c.dir, strconv.Itoa(id)), harness.Options{ID: id, ZooKeeper: c.ZooKeeper.Addr, Props: props})
+	if err != nil {
+		return err
+	}
+	c.Brokers = append(c.Brokers, b)
+	return b.Start(ctx)
 }
 
 // ClientOptions make a client that finds out as fast as a client can who leads: what is measured is the cluster.

@@ -86,7 +86,7 @@ func run(dir string, length time.Duration, names []string, rnd *rand.Rand) error
 		}
 		errs = append(errs, check(ctx, c, j))
 	}
-	return errors.Join(append(errs, agree(ctx, c))...)
+	return errors.Join(append(errs, c.Agree(ctx))...)
 }
 
 func topicOf(c clients.Client) string { return "soak-" + c.Name }
