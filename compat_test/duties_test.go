@@ -104,12 +104,11 @@ func TestDutiesOfACluster(t *testing.T) {
 	t.Log("a fourth broker joins")
 	need("join", c.Join(ctx, target))
 	need("a topic on four", c.CreateTopic(ctx, "four", 4, nil))
-	if len(state().Leads["four"][3]) == 0 {
-		t.Error("the new broker leads nothing of a new topic:", state().Leads["four"])
-	}
+	need("the new broker leads some of the new topic", c.AwaitState(ctx, "leaders", func(s *cluster.State) bool { return len(s.Leads["four"][3]) > 0 }))
 	whole()
 
 	w.Stop()
+	need("producers", c.SameProducers(ctx, topic, partitions))
 	problems, n, err := w.Check(ctx, c)
 	skips.Need(t, err)
 	for _, p := range problems {

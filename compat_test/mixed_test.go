@@ -77,6 +77,7 @@ func TestOneAmongApaches(t *testing.T) {
 	step("start", c.Brokers[own].Start(ctx))
 	step("in sync again", c.AwaitComplete(ctx))
 	w.Stop()
+	step("producers", c.SameProducers(ctx, topic, partitions))
 	problems, n, err := w.Check(ctx, c)
 	skips.Need(t, err)
 	for _, p := range problems {

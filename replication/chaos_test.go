@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -62,7 +63,15 @@ type history struct {
 	lost   map[int32]bool // brokers that hear nothing from the controller
 	acked  map[int64]string
 	next   int
+	sender sender
 	appcnt sync.WaitGroup
+}
+
+// sender is an idempotent producer with one batch in flight: it sends a batch again until that is acknowledged. Guarded by history.mu.
+type sender struct {
+	seq     int32 // of the batch that is sent, or is to be
+	waiting bool  // for its answer
+	tries   int   // of this batch
 }
 
 func newHistory(t *testing.T, seed uint64) *history {
@@ -218,6 +227,40 @@ func (h *history) produce() {
 	}
 }
 
+// produceOnce lets the idempotent producer send its batch to the leader that the controller has named, unless it waits for an answer.
+func (h *history) produceOnce() {
+	h.mu.Lock()
+	n, seq := h.node(max(h.state.Leader, 0)), h.sender.seq
+	if n == nil || h.sender.waiting {
+		h.mu.Unlock()
+		return
+	}
+	h.sender.waiting = true
+	h.sender.tries++
+	h.mu.Unlock()
+	parts := n.send(AcksAll, producedAt(h.t, n.clk.NowMs(), idempotent(seq), once(seq)))
+	offset := parts[0].FirstOffset
+	h.appcnt.Add(1)
+	note := func() {
+		defer h.appcnt.Done()
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.sender.waiting = false
+		switch err := parts[0].Err; {
+		case errors.Is(err, kerr.OutOfOrderSequenceNumber):
+			h.t.Errorf("sequence %d, try %d: %v", seq, h.sender.tries, err)
+		case err == nil:
+			h.acked[offset] = once(seq)
+			h.sender = sender{seq: seq + 1}
+		}
+	}
+	if parts[0].Err != nil || n.Replicated(parts, 5*time.Second, note) {
+		note()
+	}
+}
+
+func once(seq int32) string { return fmt.Sprint("once-", seq) }
+
 func (h *history) step() {
 	id := 1 + h.rnd.Int32N(3)
 	up := h.node(id) != nil
@@ -225,6 +268,7 @@ func (h *history) step() {
 	switch k := h.rnd.IntN(20); {
 	case k < 9:
 		what = "produce"
+		h.produceOnce()
 		h.produce()
 	case k < 12:
 		d := time.Duration(h.rnd.IntN(3000)) * time.Millisecond
@@ -329,8 +373,10 @@ func (h *history) heal() {
 			h.t.Error("no epochs")
 		}
 	}
+	h.sameProducers(leader)
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.inOrder(want)
 	for offset, v := range h.acked {
 		var epoch int32
 		var got string
@@ -340,6 +386,36 @@ func (h *history) heal() {
 		if got != v {
 			h.t.Errorf("offset %d was acknowledged for %s, and holds %q", offset, v, got)
 		}
+	}
+}
+
+// sameProducers compares what the replicas know of producers.
+func (h *history) sameProducers(leader int32) {
+	want, err := h.node(leader).Partition(t0).ActiveProducers()
+	must(h.t, err)
+	for id := int32(1); id <= 3; id++ {
+		if got, err := h.node(id).Partition(t0).ActiveProducers(); err != nil || !slices.Equal(got, want) {
+			h.t.Errorf("broker %d knows of producers %+v\nbroker %d knows %+v, %v", leader, want, id, got, err)
+		}
+	}
+}
+
+// inOrder checks that the idempotent producer's records are there once each, in order, without a gap. Called with mu held.
+func (h *history) inOrder(log []string) {
+	next := int32(0)
+	for offset, entry := range log {
+		_, v, _ := strings.Cut(entry, ":")
+		if !strings.HasPrefix(v, "once-") {
+			continue
+		}
+		if v != once(next) {
+			h.t.Errorf("offset %d holds %s where %s is due", offset, v, once(next))
+			return
+		}
+		next++
+	}
+	if next != h.sender.seq && next != h.sender.seq+1 { // the last one may not have been acknowledged
+		h.t.Errorf("%d records of the idempotent producer in the log, %d were acknowledged", next, h.sender.seq)
 	}
 }
 

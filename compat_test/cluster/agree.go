@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"gokafka/compat_test/wire"
@@ -90,4 +91,59 @@ func sorted(m *kmsg.MetadataResponse) *kmsg.MetadataResponse {
 		slices.SortFunc(ps, func(a, b kmsg.MetadataResponseTopicPartition) int { return cmp.Compare(a.Partition, b.Partition) })
 	}
 	return m
+}
+
+// SameProducers compares what all replicas of a topic know of producers. Nobody writes meanwhile.
+func (c *Cluster) SameProducers(ctx context.Context, topic string, partitions int32) error {
+	return Await(ctx, "all replicas know the same of producers", func() error {
+		m, err := c.Admin.Metadata(ctx, topic)
+		if err != nil {
+			return err
+		}
+		var first []byte
+		for _, b := range c.Brokers {
+			if !slices.Contains(m.Topics[topic].Partitions[0].Replicas, int32(b.ID)) {
+				continue // it joined later
+			}
+			known, err := producers(ctx, b.Addr(), topic, partitions)
+			if err != nil {
+				return err
+			}
+			if first == nil {
+				first = known
+			} else if string(first) != string(known) {
+				return fmt.Errorf("broker %d differs:\n%s\n%s", b.ID, first, known)
+			}
+		}
+		return nil
+	})
+}
+
+func producers(ctx context.Context, addr, topic string, partitions int32) ([]byte, error) {
+	conn, err := wire.Dial(ctx, addr)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	req := kmsg.NewPtrDescribeProducersRequest()
+	t := kmsg.NewDescribeProducersRequestTopic()
+	t.Topic = topic
+	for p := range partitions {
+		t.Partitions = append(t.Partitions, p)
+	}
+	req.Topics = append(req.Topics, t)
+	a, err := conn.Ask(req, 0)
+	if err != nil {
+		return nil, err
+	}
+	ps := a.(*kmsg.DescribeProducersResponse).Topics[0].Partitions
+	for i := range ps {
+		if err := kerr.ErrorForCode(ps[i].ErrorCode); err != nil {
+			return nil, fmt.Errorf("%s-%d on %s: %w", topic, ps[i].Partition, addr, err)
+		}
+		slices.SortFunc(ps[i].ActiveProducers, func(a, b kmsg.DescribeProducersResponseTopicPartitionActiveProducer) int {
+			return cmp.Compare(a.ProducerID, b.ProducerID)
+		})
+	}
+	return json.Marshal(ps)
 }

@@ -114,7 +114,13 @@ func (c *Cluster) CreateTopic(ctx context.Context, name string, partitions int32
 	if _, err := c.Admin.CreateTopic(ctx, partitions, int16(len(c.Brokers)), configs, name); err != nil {
 		return fmt.Errorf("create %s: %w", name, err)
 	}
-	return c.AwaitComplete(ctx)
+	return c.AwaitState(ctx, "the topic's replicas are in sync", func(s *State) bool {
+		led := 0
+		for _, ps := range s.Leads[name] {
+			led += len(ps)
+		}
+		return s.Complete && led == int(partitions)
+	})
 }
 
 // State is what a broker says of the cluster.

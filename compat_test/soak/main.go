@@ -84,7 +84,7 @@ func run(dir string, length time.Duration, names []string, rnd *rand.Rand) error
 			errs = append(errs, fmt.Errorf("%s still runs\n%s", j.Client.Name, j.Process.Tail(4096)))
 			continue
 		}
-		errs = append(errs, check(ctx, c, j))
+		errs = append(errs, check(ctx, c, j), c.SameProducers(ctx, topicOf(j.Client), partitions))
 	}
 	return errors.Join(append(errs, c.Agree(ctx))...)
 }
