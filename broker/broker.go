@@ -72,7 +72,8 @@ type Broker struct {
 	topics      *topics.Manager
 	producerIDs *producerid.Manager
 	controller  *controller.Controller
-	suspicion   atomic.Pointer[suspicion.Monitor] // nil: none, or not yet
+	candidate   atomic.Pointer[controller.Controller] // controller, for callbacks that may come before it is made
+	suspicion   atomic.Pointer[suspicion.Monitor]     // nil: none, or not yet
 	handlers    *handlers.Handlers
 	server      *server.Server
 	metrics     *metrics
@@ -246,6 +247,14 @@ func (b *Broker) startSettings(ctx context.Context, _ Options) error {
 			if m := b.live.Load(); m != nil {
 				m.ConfigChanged(name, t)
 			}
+			if c := b.candidate.Load(); c != nil && t.UncleanElection {
+				c.UncleanElectionEnabled(name)
+			}
+		},
+		OnBroker: func(before, after *config.Broker) {
+			if c := b.candidate.Load(); c != nil && after.UncleanElection && !before.UncleanElection {
+				c.UncleanElectionEnabled("")
+			}
 		},
 		TopicExists: func(name string) bool { return b.cache.Image().Topic(name) != nil },
 	})
@@ -284,6 +293,7 @@ func (b *Broker) buildServing(_ context.Context, o Options) error {
 	b.did(b.fetches.Close)
 	b.topics = topics.New(topics.Options{Session: b.session, Image: b.cache.Image, Config: b.settings.Broker, Logger: b.base})
 	b.controller = controller.New(b.controllerOptions())
+	b.candidate.Store(b.controller)
 	b.producerIDs = producerid.New(b.takeProducerIDs, b.clk, b.base.With(kafkalog.PrefixKey, fmt.Sprintf("[ProducerId Manager %d] ", b.cfg.ID)))
 	b.did(b.producerIDs.Close)
 	authorizer := o.Authorizer

@@ -17,7 +17,7 @@ const (
 	maxDialPause = time.Second           // between two rounds over the servers
 	opSetWatches = 101
 	// setWatchesWait is how long answers are held back after a reconnect until the library has re-sent its watches.
-	setWatchesWait = 50 * time.Millisecond
+	setWatchesWait = time.Second
 )
 
 // dialer opens the connections of one Generation, one at a time, and none once it is over.

@@ -1,6 +1,7 @@
 package logstore
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -17,6 +18,7 @@ type AppendOptions struct {
 	LeaderEpoch int32
 	Origin      record.Origin // Client or Coordinator
 	Guard       Guard         // of a verified transaction, or zero
+	Legacy      bool          // Produce below version 3: the payload may be a message set of magic 0 or 1
 	RefuseZstd  bool          // Produce below version 7
 }
 
@@ -28,17 +30,32 @@ type AppendInfo struct {
 	LogAppendTime  int64
 	LogStartOffset int64
 	Duplicate      bool // the batch was there already; nothing was written
+	MustSync       bool // AppendUnsynced: the answer has to wait for SyncAppended
 	Count          int  // records
 	SizeBytes      int  // written
 }
 
 // AppendAsLeader checks one record batch from a producer or a coordinator, gives it offsets, leader epoch and, with LogAppendTime, the
-// time, and writes it. The payload is patched in place and written from where it is; it is not kept.
+// time, and writes it. The payload is patched in place and written from where it is; it is not kept. With Legacy, messages of magic 0
+// and 1 become a batch of magic 2; a payload without a whole message is a success that appends nothing, with offsets of -1.
 //
 // Errors wrap kerr values; one that names records is a *record.BatchError. A legacy message set is a record.MagicError. After an
 // error nothing of the batch is in the log, unless it was the sync that failed, which flush.messages or a new leader epoch asks for
 // (Kafka 3.9 UnifiedLog.append).
 func (l *Log) AppendAsLeader(payload []byte, o AppendOptions) (AppendInfo, error) {
+	info, err := l.AppendUnsynced(payload, o)
+	if err == nil && info.MustSync {
+		err = l.SyncAppended()
+	}
+	if err != nil {
+		return failedAppend(), err
+	}
+	return info, nil
+}
+
+// AppendUnsynced is AppendAsLeader without the sync: if the result has MustSync, the caller calls SyncAppended before it answers, and holds no
+// lock when it does.
+func (l *Log) AppendUnsynced(payload []byte, o AppendOptions) (AppendInfo, error) {
 	if err := l.ready(); err != nil {
 		return failedAppend(), err
 	}
@@ -47,7 +64,10 @@ func (l *Log) AppendAsLeader(payload []byte, o AppendOptions) (AppendInfo, error
 	if err != nil {
 		return failedAppend(), err
 	}
-	k, err := l.codecs.Check(payload, &co)
+	k, err := l.check(payload, &co, o.Legacy)
+	if errors.Is(err, record.ErrNoMessages) {
+		return l.nothingAppended(), nil
+	}
 	if err != nil {
 		return failedAppend(), err
 	}
@@ -55,13 +75,35 @@ func (l *Log) AppendAsLeader(payload []byte, o AppendOptions) (AppendInfo, error
 	info, err := l.appendChecked(&k, cfg, &o)
 	l.mu.Unlock()
 	k.Release()
-	if err == nil {
-		err = l.afterAppend(cfg)
-	}
 	if err != nil {
 		return failedAppend(), l.settle(err)
 	}
+	// Of a duplicate too: the first append may still be at its sync.
+	info.MustSync = l.epochs.unsaved() || l.flushDue(cfg)
 	return info, nil
+}
+
+// SyncAppended makes durable what must be before an append is answered. Without locks.
+func (l *Log) SyncAppended() error { return l.settle(l.afterAppend(l.cfg.Load())) }
+
+// flushDue says whether flush.messages asks for a sync.
+func (l *Log) flushDue(cfg *config.Topic) bool {
+	return l.logEnd.Load()-l.recoveryPoint.Load() >= cfg.FlushMessages
+}
+
+// check makes a batch that may be appended of the payload, whichever format it has.
+func (l *Log) check(payload []byte, co *record.CheckOptions, legacy bool) (record.Checked, error) {
+	if legacy {
+		return l.codecs.CheckLegacy(payload, co)
+	}
+	return l.codecs.Check(payload, co)
+}
+
+// nothingAppended is the success of an append without records.
+func (l *Log) nothingAppended() AppendInfo {
+	info := failedAppend()
+	info.LogStartOffset = l.logStart.Load()
+	return info
 }
 
 func failedAppend() AppendInfo {
@@ -184,8 +226,8 @@ func (l *Log) afterAppend(cfg *config.Topic) error {
 	if err := l.epochs.save(); err != nil {
 		return err
 	}
-	if end := l.logEnd.Load(); end-l.recoveryPoint.Load() >= cfg.FlushMessages {
-		return l.flushTo(end, false)
+	if l.flushDue(cfg) {
+		return l.flushTo(l.logEnd.Load(), false)
 	}
 	return nil
 }

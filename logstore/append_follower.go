@@ -44,9 +44,7 @@ func (l *Log) AppendAsFollower(records []byte) (AppendInfo, error) {
 		return failedAppend(), fmt.Errorf("%s: %w", l.tp, err)
 	}
 	if len(r.bytes) == 0 {
-		info := failedAppend()
-		info.LogStartOffset = l.logStart.Load()
-		return info, nil
+		return l.nothingAppended(), nil
 	}
 	cfg := l.cfg.Load()
 	l.mu.Lock()

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+
 	"gokafka/internal/vfs"
 )
 
@@ -77,17 +79,16 @@ func (l *Log) endClose(job *flushJob, err error) error {
 	if l.Offline() {
 		return l.usable()
 	}
+	if l.reported.Load() { // a flush in the background failed just when the log was closed, and what it had to sync is not synced
+		return fmt.Errorf("log of %s failed while it was closed: %w", l.tp, kerr.KafkaStorageError)
+	}
 	return nil
 }
 
 // prepareClose writes what a clean directory has. Caller holds mu; the state is closed, so that nothing is appended any more.
 func (l *Log) prepareClose() (*flushJob, error) {
-	offset, taken, err := l.producers.takeSnapshot(false)
-	if err != nil {
+	if err := l.producers.takeSnapshot(false); err != nil {
 		return nil, err
-	}
-	if taken {
-		l.unsyncedSnaps = append(l.unsyncedSnaps, offset)
 	}
 	active := l.active()
 	active.closeTimeIndex()

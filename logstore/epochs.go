@@ -1,6 +1,7 @@
 package logstore
 
 import (
+	"bytes"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -50,8 +51,8 @@ func openEpochs(fs vfs.FS, dir *dirRef) (*epochCache, error) {
 		}
 		return c, nil
 	}
-	var list []EpochStart
-	err = readCheckpoint(fs, path, maxEpochFileBytes, func(fields []string) error {
+	list := []EpochStart{}
+	content, err := readCheckpoint(fs, path, maxEpochFileBytes, func(fields []string) error {
 		e, err := parseInt(fields, 2, 0, 32)
 		if err != nil {
 			return err
@@ -61,7 +62,7 @@ func openEpochs(fs vfs.FS, dir *dirRef) (*epochCache, error) {
 			return err
 		}
 		if e < 0 || start < 0 {
-			return fmt.Errorf("negative leader epoch %d or start offset %d", e, start)
+			return fmt.Errorf("leader epoch %d at %d: %w", e, start, errBadNumber)
 		}
 		list, _ = assignEpoch(list, EpochStart{int32(e), start})
 		return nil
@@ -70,6 +71,9 @@ func openEpochs(fs vfs.FS, dir *dirRef) (*epochCache, error) {
 		return nil, err
 	}
 	c.entries.Store(&list)
+	if len(list) > 0 && !bytes.Equal(content, c.encode()) {
+		c.version.Add(1) // what contradicted itself, or was written by other hands, is written anew
+	}
 	return c, nil
 }
 
@@ -181,9 +185,12 @@ func (c *epochCache) epochAt(offset int64) int32 {
 	return list[n-1].Epoch
 }
 
+// unsaved says whether the file is old.
+func (c *epochCache) unsaved() bool { return c.version.Load() != c.saved.Load() }
+
 // save writes the file if it is old, and syncs it.
 func (c *epochCache) save() error {
-	if c.version.Load() == c.saved.Load() {
+	if !c.unsaved() {
 		return nil
 	}
 	c.fileMu.Lock()
@@ -209,14 +216,18 @@ func (c *epochCache) save() error {
 	return nil
 }
 
-// stage writes the list to the temporary file, without syncing.
-func (c *epochCache) stage() error {
+func (c *epochCache) encode() []byte {
 	list := c.list()
 	lines := make([]string, 0, len(list))
 	for _, e := range list {
 		lines = append(lines, fmt.Sprintf("%d %d", e.Epoch, e.StartOffset))
 	}
-	return ioErr("write leader epochs", vfs.WriteFile(c.fs, c.dir.path(epochFile)+tmpSuffix, encodeCheckpoint(lines), false))
+	return encodeCheckpoint(lines)
+}
+
+// stage writes the list to the temporary file, without syncing.
+func (c *epochCache) stage() error {
+	return ioErr("write leader epochs", vfs.WriteFile(c.fs, c.dir.path(epochFile)+tmpSuffix, c.encode(), false))
 }
 
 func (c *epochCache) markDeleted() {

@@ -26,18 +26,18 @@ func ioErr(op string, err error) error {
 	return &ioError{op: op, err: err}
 }
 
-// IsDiskFull says that an error is only want of space: what failed was undone and may be tried again later.
-func IsDiskFull(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, errQuota)
+// IsShortage says that an error is only want of space or of file descriptors: what failed was undone and may be tried again later.
+func IsShortage(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, errQuota) || isTooManyFiles(err)
 }
 
-// fatalError is a file system error after which the log's files are in an unknown state: not even a full disk excuses it.
+// fatalError is a file system error after which the log's files are in an unknown state: not even a shortage excuses it.
 type fatalError struct{ err error }
 
 func (e *fatalError) Error() string { return e.err.Error() }
 func (e *fatalError) Unwrap() error { return e.err }
 
-// settle turns an error of the file system into what callers see, and takes the log offline unless the disk was merely full.
+// settle turns an error of the file system into what callers see, and takes the log offline unless it was a mere shortage.
 // Call it without locks: it reports to OnIOError. Other errors pass unchanged.
 func (l *Log) settle(err error) error {
 	if err == nil {
@@ -48,7 +48,7 @@ func (l *Log) settle(err error) error {
 		return err
 	}
 	gone := errors.Is(err, errRetired) || l.state.Load() == int32(stateDeleted) // a reader came late: no fault of the disk
-	if !gone && (asFatalError(err) || !IsDiskFull(err)) {
+	if !gone && (asFatalError(err) || !IsShortage(err)) {
 		l.goOffline(err)
 	}
 	return fmt.Errorf("%s in %s: %w: %w", l.tp, l.dir.get(), kerr.KafkaStorageError, err)

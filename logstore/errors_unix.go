@@ -4,4 +4,8 @@ package logstore
 
 import "syscall"
 
-var errQuota error = syscall.EDQUOT
+var (
+	errQuota        error = syscall.EDQUOT
+	errProcessFiles error = syscall.EMFILE
+	errSystemFiles  error = syscall.ENFILE
+)

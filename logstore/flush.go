@@ -89,15 +89,8 @@ func (l *Log) gather(offset int64, force bool) (*flushJob, error) {
 			s.named, job.syncDir = true, true
 		}
 	}
-	kept := l.unsyncedSnaps[:0]
-	for _, o := range l.unsyncedSnaps {
-		if o <= offset {
-			job.snaps, job.syncDir = append(job.snaps, o), true
-		} else {
-			kept = append(kept, o)
-		}
-	}
-	l.unsyncedSnaps = kept
+	job.snaps = l.producers.takeUnsynced(offset)
+	job.syncDir = job.syncDir || len(job.snaps) > 0
 	return job, nil
 }
 
@@ -114,7 +107,7 @@ func (l *Log) run(job *flushJob, force bool) error {
 	}
 	if job.syncDir {
 		if err := l.env.fs.SyncDir(l.dir.get()); err != nil && !notExist(err) {
-			return ioErr("sync directory", err)
+			return ioErr("sync directory", &fatalError{err})
 		}
 	}
 	return nil
@@ -150,7 +143,7 @@ func (l *Log) flushLoop() {
 		if err == nil {
 			err = l.flushTo(target, false)
 		}
-		if l.settle(err) != nil && IsDiskFull(err) {
+		if l.settle(err) != nil && IsShortage(err) {
 			// Nothing was lost: the recovery point stays, and the next flush or checkpoint tries again.
 			l.mu.Lock()
 			l.flushing = false

@@ -13,8 +13,12 @@ import (
 // fileHandle is a segment's .log file: opened when first needed, and counted, so that a file that was deleted, or whose log was
 // closed, stays open until the last answer that promises its bytes is sent.
 type fileHandle struct {
-	fs   vfs.FS
-	path func() string // where it is now
+	fs    vfs.FS
+	files *Files
+	path  func() string // where it is now
+	use   use
+	// unsynced says that something was written since the last sync began.
+	unsynced atomic.Bool
 
 	mu     sync.Mutex
 	file   vfs.File
@@ -39,14 +43,28 @@ func (h *fileHandle) acquire() (vfs.File, error) {
 		if h.retire {
 			return nil, errRetired
 		}
-		f, err := h.fs.OpenFile(h.path(), os.O_RDWR, 0)
-		if err != nil {
+		if err := h.files.again(h.openLocked); err != nil {
 			return nil, err
 		}
-		h.file = f
+		h.files.opened(h)
 	}
 	h.refs++
+	h.use.mark()
 	return h.file, nil
+}
+
+func (h *fileHandle) openLocked() (err error) {
+	h.file, err = h.fs.OpenFile(h.path(), os.O_RDWR, 0)
+	return err
+}
+
+// created takes over the file of a new segment.
+func (h *fileHandle) created(f vfs.File) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.file = f
+	h.use.mark()
+	h.files.opened(h)
 }
 
 func (h *fileHandle) release() {
@@ -68,12 +86,22 @@ func (h *fileHandle) retireNow() {
 	}
 }
 
-// closeIdle closes the file until it is needed again. Nothing unsynced must have been written through it, or the system might
-// forget to tell of an error.
-func (h *fileHandle) closeIdle() {
+func (h *fileHandle) closeIdle() bool {
+	if !h.mu.TryLock() {
+		return false
+	}
+	defer h.mu.Unlock()
+	if h.file != nil && h.use.idle() && h.refs == 0 && !h.unsynced.Load() {
+		h.closeLocked()
+	}
+	return h.file == nil
+}
+
+// closeUnused closes the file of a log that was loaded, until it is needed.
+func (h *fileHandle) closeUnused() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.refs == 0 {
+	if h.refs == 0 && !h.unsynced.Load() {
 		h.closeLocked()
 	}
 }

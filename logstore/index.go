@@ -15,26 +15,26 @@ import (
 //
 // Readers run beside the one writer, who holds Log.mu.
 type index struct {
-	fs        vfs.FS
-	buffers   *Buffers
+	env       *env
 	path      func() string
 	entrySize int
 
 	mu      sync.RWMutex
-	active  bool   // data holds all entries
-	data    []byte // active only
-	written int    // bytes of data that are in the file; active only
-	dirty   bool   // the file has changed since its last sync
-	maxSize int    // segment.index.bytes of the time the segment was made
-	count   int    // entries; -1 = sealed, and the file was not looked at yet
-	file    vfs.File
+	active  bool     // data holds all entries
+	data    []byte   // active only
+	written int      // bytes of data that are in the file; active only
+	dirty   bool     // the file has changed since its last sync
+	maxSize int      // segment.index.bytes of the time the segment was made
+	count   int      // entries; -1 = sealed, and the file was not looked at yet
+	file    vfs.File // only read from
 	retired bool
+	use     use
 }
 
 // newIndex is the index of a new segment. Its file is made at once, empty: a segment without an offset index file is one to recover.
-func newIndex(fs vfs.FS, buffers *Buffers, path func() string, entrySize, maxSize int) (*index, error) {
-	x := &index{fs: fs, buffers: buffers, path: path, entrySize: entrySize, maxSize: maxSize, active: true, dirty: true}
-	f, err := fs.OpenFile(path(), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
+func newIndex(e *env, path func() string, entrySize, maxSize int) (*index, error) {
+	x := &index{env: e, path: path, entrySize: entrySize, maxSize: maxSize, active: true, dirty: true}
+	f, err := e.fs.OpenFile(path(), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
 		return nil, ioErr("create index", err)
 	}
@@ -43,8 +43,8 @@ func newIndex(fs vfs.FS, buffers *Buffers, path func() string, entrySize, maxSiz
 
 // openIndex is an index that exists, sealed. It is taken as full to its length: there is no scan for a tail of zeros, since an
 // index that was active at a crash is always rebuilt (Kafka 3.9 AbstractIndex.createMappedBuffer).
-func openIndex(fs vfs.FS, buffers *Buffers, path func() string, entrySize, maxSize int) *index {
-	return &index{fs: fs, buffers: buffers, path: path, entrySize: entrySize, maxSize: maxSize, count: -1}
+func openIndex(e *env, path func() string, entrySize, maxSize int) *index {
+	return &index{env: e, path: path, entrySize: entrySize, maxSize: maxSize, count: -1}
 }
 
 func (x *index) maxEntries() int { return x.maxSize / x.entrySize }
@@ -70,13 +70,18 @@ func (x *index) open() error {
 
 // openLocked opens the file of a sealed index and counts its entries.
 func (x *index) openLocked() error {
+	x.use.mark()
 	if x.active || x.file != nil {
 		return nil
 	}
 	if x.retired {
 		return errRetired
 	}
-	f, err := x.fs.OpenFile(x.path(), os.O_RDWR, 0)
+	var f vfs.File
+	err := x.env.files.again(func() (err error) {
+		f, err = x.env.fs.OpenFile(x.path(), os.O_RDWR, 0)
+		return err
+	})
 	if err != nil {
 		return ioErr("open index", err)
 	}
@@ -90,7 +95,20 @@ func (x *index) openLocked() error {
 		return ioErr("open index", fmt.Errorf("%s has %d bytes", x.path(), size))
 	}
 	x.file, x.count = f, int(size)/x.entrySize
+	x.env.files.opened(x)
 	return nil
+}
+
+func (x *index) closeIdle() bool {
+	if !x.mu.TryLock() {
+		return false
+	}
+	defer x.mu.Unlock()
+	if x.file != nil && x.use.idle() {
+		x.file.Close()
+		x.file = nil
+	}
+	return x.file == nil
 }
 
 // maxIndexBytes bounds an index file: segment.index.bytes is an int32.
@@ -135,12 +153,12 @@ func orShort(err error) error {
 	return err
 }
 
-// append adds an entry in memory. The caller checked that it is in order and fits.
+// append adds entries in memory. The caller checked that they are in order and fit.
 func (x *index) append(entry []byte) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.data = append(x.data, entry...)
-	x.count++
+	x.count += len(entry) / x.entrySize
 }
 
 // truncate keeps the first n entries of an active index.
@@ -166,7 +184,7 @@ func (x *index) writeLocked() error {
 	if !x.active || x.retired {
 		return nil
 	}
-	f, err := x.fs.OpenFile(x.path(), os.O_RDWR|os.O_CREATE, 0o644)
+	f, err := x.env.fs.OpenFile(x.path(), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return ioErr("open index", err)
 	}
@@ -206,6 +224,38 @@ func (x *index) seal() error {
 	return nil
 }
 
+// growing says whether all entries are in memory.
+func (x *index) growing() bool {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.active
+}
+
+// replace gives a sealed index other entries.
+func (x *index) replace(data []byte) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.active || x.retired {
+		return errRetired
+	}
+	f, err := x.env.fs.OpenFile(x.path(), os.O_RDWR, 0)
+	if err != nil {
+		return ioErr("open index", err)
+	}
+	defer f.Close()
+	x.dirty = true
+	if len(data) > 0 {
+		if _, err := f.WriteAt(data, 0); err != nil {
+			return ioErr("write index", err)
+		}
+	}
+	if err := f.Truncate(int64(len(data))); err != nil {
+		return ioErr("trim index", err)
+	}
+	x.count = len(data) / x.entrySize
+	return nil
+}
+
 // needsSync says whether the file has changed since its last sync.
 func (x *index) needsSync() bool {
 	x.mu.RLock()
@@ -223,7 +273,25 @@ func (x *index) sync() error {
 	if !dirty {
 		return nil
 	}
-	return ioErr("sync index", syncFile(x.fs, path))
+	f, err := x.env.fs.OpenFile(path, os.O_RDWR, 0)
+	if err == nil {
+		err = final(f.Sync())
+		f.Close() // the sync said what there is to say
+	}
+	if err != nil {
+		x.mu.Lock()
+		x.dirty = true
+		x.mu.Unlock()
+	}
+	return ioErr("sync index", err)
+}
+
+// final marks the error of a sync: what is on the disk is not known, and another sync that succeeds would not tell.
+func final(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &fatalError{err}
 }
 
 func syncFile(fs vfs.FS, path string) error {
@@ -253,7 +321,7 @@ func (x *index) retire() {
 // The entry is copied to into.
 func (x *index) floor(into []byte, le func(entry []byte) bool) (slot int, err error) {
 	x.mu.RLock()
-	if !x.active && x.file == nil {
+	for !x.active && x.file == nil { // again if it is closed between the two locks
 		x.mu.RUnlock()
 		if err := x.open(); err != nil {
 			return -1, err
@@ -261,6 +329,7 @@ func (x *index) floor(into []byte, le func(entry []byte) bool) (slot int, err er
 		x.mu.RLock()
 	}
 	defer x.mu.RUnlock()
+	x.use.mark()
 	if x.active {
 		lo := search(x.count, func(i int) bool { return le(x.data[i*x.entrySize:]) })
 		if lo > 0 {
@@ -268,16 +337,13 @@ func (x *index) floor(into []byte, le func(entry []byte) bool) (slot int, err er
 		}
 		return lo - 1, nil
 	}
-	if x.file == nil {
-		return -1, errRetired
-	}
 	return x.floorInFile(into, le)
 }
 
 // floorInFile searches by pages, so that the last ten steps of a binary search are one read. Caller holds mu.
 func (x *index) floorInFile(into []byte, le func([]byte) bool) (int, error) {
-	page := x.buffers.getScan()
-	defer x.buffers.putScan(page)
+	page := x.env.buffers.getScan()
+	defer x.env.buffers.putScan(page)
 	perPage := len(*page) / x.entrySize
 	lo, hi := 0, x.count // entries before lo hold, entries from hi on do not
 	for lo < hi {

@@ -3,8 +3,6 @@ package logstore
 import (
 	"encoding/binary"
 	"math"
-
-	"gokafka/internal/vfs"
 )
 
 const offsetEntryBytes = 8
@@ -17,13 +15,13 @@ type offsetIndex struct {
 	last int64 // offset of the last entry; base if there is none. Guarded by Log.mu, valid while active
 }
 
-func newOffsetIndex(fs vfs.FS, b *Buffers, path func() string, base int64, maxSize int) (*offsetIndex, error) {
-	x, err := newIndex(fs, b, path, offsetEntryBytes, maxSize)
+func newOffsetIndex(e *env, path func() string, base int64, maxSize int) (*offsetIndex, error) {
+	x, err := newIndex(e, path, offsetEntryBytes, maxSize)
 	return &offsetIndex{index: x, base: base, last: base}, err
 }
 
-func openOffsetIndex(fs vfs.FS, b *Buffers, path func() string, base int64, maxSize int) *offsetIndex {
-	return &offsetIndex{index: openIndex(fs, b, path, offsetEntryBytes, maxSize), base: base, last: base}
+func openOffsetIndex(e *env, path func() string, base int64, maxSize int) *offsetIndex {
+	return &offsetIndex{index: openIndex(e, path, offsetEntryBytes, maxSize), base: base, last: base}
 }
 
 func (x *offsetIndex) activate(maxSize int) error {
@@ -73,7 +71,7 @@ func (x *offsetIndex) add(offset, pos int64) bool {
 	return true
 }
 
-// lookup returns the last entry with an offset ≤ target, or {base, 0}.
+// lookup returns the last entry with an offset ≤ target, or {base, 0}. An entry with position 0, which none can have, is given as -1.
 func (x *offsetIndex) lookup(target int64) (offset, pos int64, err error) {
 	var e [offsetEntryBytes]byte
 	slot, err := x.floor(e[:], func(e []byte) bool {
@@ -83,7 +81,9 @@ func (x *offsetIndex) lookup(target int64) (offset, pos int64, err error) {
 	if err != nil || slot < 0 {
 		return x.base, 0, err
 	}
-	offset, pos = x.parse(e[:])
+	if offset, pos = x.parse(e[:]); pos == 0 {
+		pos = -1
+	}
 	return offset, pos, nil
 }
 
@@ -101,25 +101,25 @@ func (x *offsetIndex) lookupPosition(target int64) (offset, pos int64, err error
 	return offset, pos, nil
 }
 
-// offsetAbove returns the offset of the first entry with a position ≥ target, or false.
-func (x *offsetIndex) offsetAbove(target int64) (offset int64, ok bool, err error) {
+// entryAbove returns the first entry with a position ≥ target, or false.
+func (x *offsetIndex) entryAbove(target int64) (offset, pos int64, ok bool, err error) {
 	var e [offsetEntryBytes]byte
 	slot, err := x.floor(e[:], func(e []byte) bool {
 		_, p := x.parse(e)
 		return p < target
 	})
 	if err != nil {
-		return 0, false, err
+		return 0, 0, false, err
 	}
 	n, err := x.entries()
 	if err != nil || slot+1 >= n {
-		return 0, false, err
+		return 0, 0, false, err
 	}
 	if err := x.at(slot+1, e[:]); err != nil {
-		return 0, false, err
+		return 0, 0, false, err
 	}
-	offset, _ = x.parse(e[:])
-	return offset, true, nil
+	offset, pos = x.parse(e[:])
+	return offset, pos, pos >= target, nil
 }
 
 // cut removes the entries with an offset ≥ target.
@@ -134,4 +134,19 @@ func (x *offsetIndex) cut(target int64) error {
 	}
 	x.truncate(slot + 1)
 	return x.loadLast()
+}
+
+// ascends says whether an active index's entries ascend in offset and position, and stay within a segment of this size.
+func (x *offsetIndex) ascends(size int64) bool {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	lastOffset, lastPos := x.base-1, int64(0)
+	for i := range x.count {
+		offset, pos := x.parse(x.data[i*x.entrySize:])
+		if offset <= lastOffset || pos <= lastPos || pos >= size {
+			return false
+		}
+		lastOffset, lastPos = offset, pos
+	}
+	return true
 }

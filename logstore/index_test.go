@@ -14,7 +14,7 @@ func TestIndexLookup(t *testing.T) {
 		const base = 1000
 		mem := vfs.NewMem()
 		path := func() string { return "/i" }
-		x, err := newOffsetIndex(mem, new(Buffers), path, base, 1<<20)
+		x, err := newOffsetIndex(&env{fs: mem, buffers: new(Buffers), files: NewFiles(100)}, path, base, 1<<20)
 		must(t, err)
 		type entry struct{ offset, pos int64 }
 		var list []entry
@@ -55,7 +55,7 @@ func TestIndexLookup(t *testing.T) {
 				if err != nil || o != atPosition.offset || p != atPosition.pos {
 					t.Fatalf("lookup of position %d: %d %d %v, want %v", position, o, p, err, atPosition)
 				}
-				o, ok, err := x.offsetAbove(position)
+				o, _, ok, err := x.entryAbove(position)
 				if err != nil || ok != (wantAbove != entry{}) || o != wantAbove.offset {
 					t.Fatalf("first above position %d: %d %v %v, want %v", position, o, ok, err, wantAbove)
 				}

@@ -2,8 +2,8 @@ package logstore
 
 import (
 	"encoding/binary"
+	"math"
 
-	"gokafka/internal/vfs"
 	"gokafka/record"
 )
 
@@ -18,13 +18,13 @@ type timeIndex struct {
 	lastOffset int64
 }
 
-func newTimeIndex(fs vfs.FS, b *Buffers, path func() string, base int64, maxSize int) (*timeIndex, error) {
-	x, err := newIndex(fs, b, path, timeEntryBytes, maxSize)
+func newTimeIndex(e *env, path func() string, base int64, maxSize int) (*timeIndex, error) {
+	x, err := newIndex(e, path, timeEntryBytes, maxSize)
 	return &timeIndex{index: x, base: base, lastTs: record.NoTimestamp, lastOffset: base}, err
 }
 
-func openTimeIndex(fs vfs.FS, b *Buffers, path func() string, base int64, maxSize int) *timeIndex {
-	return &timeIndex{index: openIndex(fs, b, path, timeEntryBytes, maxSize), base: base, lastTs: record.NoTimestamp, lastOffset: base}
+func openTimeIndex(e *env, path func() string, base int64, maxSize int) *timeIndex {
+	return &timeIndex{index: openIndex(e, path, timeEntryBytes, maxSize), base: base, lastTs: record.NoTimestamp, lastOffset: base}
 }
 
 func (x *timeIndex) activate(maxSize int) error {
@@ -57,9 +57,9 @@ func (x *timeIndex) lastEntry() (ts, offset int64, err error) {
 // full keeps a slot for the entry written when the segment is sealed or closed.
 func (x *timeIndex) full() bool { return x.count >= x.maxEntries()-1 }
 
-// add appends an entry if ts is above the last one's.
+// add appends an entry if ts is above the last one's, and its offset can be told relative to base: in a segment that is yet to be split it may not.
 func (x *timeIndex) add(ts, offset int64) {
-	if ts <= x.lastTs {
+	if ts <= x.lastTs || offset-x.base > math.MaxInt32 {
 		return
 	}
 	var e [timeEntryBytes]byte
@@ -96,4 +96,19 @@ func (x *timeIndex) cut(target int64) error {
 	x.truncate(slot + 1)
 	x.lastTs, x.lastOffset, err = x.lastEntry()
 	return err
+}
+
+// ascends says whether an active index's entries ascend in timestamp and do not fall in offset.
+func (x *timeIndex) ascends(base int64) bool {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	lastTs, lastOffset := record.NoTimestamp, base
+	for i := range x.count {
+		ts, offset := x.parse(x.data[i*x.entrySize:])
+		if ts <= lastTs || offset < lastOffset {
+			return false
+		}
+		lastTs, lastOffset = ts, offset
+	}
+	return true
 }

@@ -169,7 +169,17 @@ func (x *txnIndex) sync() error {
 	if !dirty {
 		return nil
 	}
-	return ioErr("sync transaction index", syncFile(x.fs, path))
+	f, err := x.fs.OpenFile(path, os.O_RDWR, 0)
+	if err == nil {
+		err = final(f.Sync())
+		f.Close() // the sync said what there is to say
+	}
+	if err != nil {
+		x.mu.Lock()
+		x.dirty = true
+		x.mu.Unlock()
+	}
+	return ioErr("sync transaction index", err)
 }
 
 func (x *txnIndex) retire() {
@@ -208,16 +218,22 @@ func (x *txnIndex) collect(from, upper int64, add func(AbortedTxn)) (complete bo
 	return false, nil
 }
 
-// check says whether every entry belongs to a segment with this base (Kafka 3.9 TransactionIndex.sanityCheck).
+// check says whether the index can be that of a segment with this base: whole entries, in the order of their ends, none below base
+// (Kafka 3.9 TransactionIndex.sanityCheck looks for the last only), and each as a transaction can be.
 func (x *txnIndex) check(base int64) error {
-	list, err := x.readFile()
+	list, torn, err := x.readAll()
 	if err != nil {
 		return err
 	}
+	last := base - 1
 	for _, t := range list {
-		if t.LastOffset < base {
-			return fmt.Errorf("%s: aborted transaction %+v ends below %d: %w", x.path(), t, base, errCorruptIndex)
+		if t.LastOffset <= last || t.ProducerID < 0 || t.FirstOffset < 0 || t.FirstOffset > t.LastOffset || t.LastStableOffset < 0 || t.LastStableOffset > t.LastOffset+1 {
+			return fmt.Errorf("%s: aborted transaction %+v cannot follow offset %d: %w", x.path(), t, last, errCorruptIndex)
 		}
+		last = t.LastOffset
+	}
+	if torn > 0 {
+		return fmt.Errorf("%s ends with %d bytes of an entry: %w", x.path(), torn, errCorruptIndex)
 	}
 	return nil
 }
@@ -226,20 +242,26 @@ var errCorruptIndex = errors.New("index is corrupt")
 
 // readFile reads all whole entries. Caller holds mu, or is the only user.
 func (x *txnIndex) readFile() ([]AbortedTxn, error) {
+	list, _, err := x.readAll()
+	return list, err
+}
+
+// readAll is readFile, and says how many bytes are left behind the last whole entry.
+func (x *txnIndex) readAll() (list []AbortedTxn, torn int, err error) {
 	if !x.exists {
-		return nil, nil
+		return nil, 0, nil
 	}
 	b, err := vfs.ReadFile(x.fs, x.path(), maxIndexBytes)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, ioErr("read transaction index", err)
+		return nil, 0, ioErr("read transaction index", err)
 	}
-	list := make([]AbortedTxn, 0, len(b)/txnEntryBytes)
+	list = make([]AbortedTxn, 0, len(b)/txnEntryBytes)
 	for ; len(b) >= txnEntryBytes; b = b[txnEntryBytes:] {
 		t, err := decodeAborted(b)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w: %w", x.path(), errCorruptIndex, err)
+			return nil, 0, fmt.Errorf("%s: %w: %w", x.path(), errCorruptIndex, err)
 		}
 		list = append(list, t)
 	}
-	return list, nil
+	return list, len(b), nil
 }

@@ -7,8 +7,11 @@ import (
 	"io/fs"
 	"log/slog"
 	"math"
+	"os"
 	"slices"
 	"strings"
+
+	"github.com/twmb/franz-go/pkg/kerr"
 
 	"gokafka/internal/clock"
 	"gokafka/internal/vfs"
@@ -27,6 +30,7 @@ type loader struct {
 	segs []*segment
 
 	logStart, logEnd, recoveryPoint int64
+	gaps                            bool // some were seen between or in batches: the log was compacted once
 	producers                       *producers
 }
 
@@ -43,6 +47,9 @@ func open(opts *Options, staged bool) (*Log, error) {
 	if opts.Buffers == nil {
 		opts.Buffers = new(Buffers)
 	}
+	if opts.Files == nil {
+		opts.Files = NewFiles(math.MaxInt)
+	}
 	if opts.Clock == nil {
 		opts.Clock = clock.New()
 	}
@@ -56,7 +63,7 @@ func open(opts *Options, staged bool) (*Log, error) {
 		return nil, ioErr("create directory", err)
 	}
 	l := &Log{
-		tp: opts.TopicPartition, label: opts.TopicPartition.String(), dir: dir, env: &env{opts.FS, dir, opts.Buffers}, clock: opts.Clock, logger: logger,
+		tp: opts.TopicPartition, label: opts.TopicPartition.String(), dir: dir, env: &env{opts.FS, dir, opts.Buffers, opts.Files, logger}, clock: opts.Clock, logger: logger,
 		codecs: opts.Codecs, onIOError: opts.OnIOError, onLowered: opts.OnRecoveryPointLowered, deletes: map[*delayedDelete]struct{}{},
 	}
 	l.cfg.Store(opts.Config)
@@ -68,9 +75,7 @@ func open(opts *Options, staged bool) (*Log, error) {
 	}
 	l.adopt(ld)
 	for _, s := range ld.segs {
-		if !s.dirty || s.size.Load() == 0 { // a partition that nobody uses holds no descriptors
-			s.handle.closeIdle()
-		}
+		s.handle.closeUnused() // a partition that nobody uses holds no descriptors
 	}
 	if err := l.initTopicID(opts.TopicID, staged); err != nil {
 		ld.closeAll()
@@ -103,13 +108,13 @@ func (l *Log) initTopicID(given metadata.TopicID, staged bool) error {
 	path := l.dir.path(metadataFile)
 	b, err := vfs.ReadFile(l.env.fs, path, maxMetadataFileBytes)
 	switch {
-	case err == nil && len(b) > 0:
+	case err == nil:
 		id, err := decodeTopicID(b)
 		if err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
 		l.topicID.Store(&id)
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
+	case !errors.Is(err, fs.ErrNotExist):
 		return ioErr("read topic id", err)
 	}
 	if given.IsZero() {
@@ -130,23 +135,11 @@ func (ld *loader) closeAll() {
 	}
 }
 
-func (ld *loader) load() error {
-	files, err := ld.finishSwaps()
-	if err != nil {
-		return err
-	}
+func (ld *loader) load() (err error) {
 	if ld.epochs, err = openEpochs(ld.env.fs, ld.env.dir); err != nil {
 		return err
 	}
-	for _, f := range files {
-		if o, suffix, ok := parseOffsetName(f.Name()); ok && suffix == snapshotSuffix {
-			ld.snaps.add(o)
-		}
-	}
-	if err := ld.loadSegments(files); err != nil {
-		return err
-	}
-	if err := ld.recoverLog(); err != nil {
+	if err := ld.loadAndRecover(); err != nil {
 		return err
 	}
 	last := ld.segs[len(ld.segs)-1]
@@ -158,19 +151,55 @@ func (ld *loader) load() error {
 	if err := last.activate(ld.opts.Config); err != nil {
 		return err
 	}
+	if err := last.checkGrowing(ld.opts.Config.SegmentIndexBytes); err != nil {
+		return err
+	}
+	if _, _, err := last.maxTimestamp(); err != nil { // what is appended is compared with it
+		return err
+	}
 	ld.epochs.truncateFromEnd(ld.logEnd)
 	ld.logStart = max(ld.opts.LogStartOffset, ld.segs[0].base)
 	ld.epochs.truncateFromStart(ld.opts.LogStartOffset)
 	if err := ld.snaps.removeStrays(ld.segs); err != nil {
 		return err
 	}
-	if err := ld.producers.rebuild(ld.segs, ld.logStart, ld.logEnd, ld.nowMs, ld.opts.CleanShutdown); err != nil {
+	if err := ld.producers.rebuild(ld.segs, ld.logStart, ld.logEnd, ld.nowMs, rebuildMode{clean: ld.opts.CleanShutdown, sync: true}); err != nil {
 		return err
 	}
 	if ld.opts.CleanShutdown {
 		return nil // no batch was in flight
 	}
 	return ld.producers.widen(ld.segs)
+}
+
+// loadAndRecover opens the segments and recovers what must be. Where that meets a segment whose offsets span too much, it splits it and begins anew.
+func (ld *loader) loadAndRecover() error {
+	for {
+		files, err := ld.finishSwaps()
+		if err != nil {
+			return err
+		}
+		ld.snaps.offsets = ld.snaps.offsets[:0]
+		for _, f := range files {
+			if o, suffix, ok := parseOffsetName(f.Name()); ok && suffix == snapshotSuffix && f.Name() == offsetName(o, suffix) {
+				ld.snaps.add(o)
+			}
+		}
+		if err = ld.loadSegments(files); err == nil {
+			err = ld.recoverLog()
+		}
+		var over *overflowError
+		if !errors.As(err, &over) {
+			return err
+		}
+		err = ld.split(over.seg)
+		over.seg.retire()
+		if err != nil {
+			return err
+		}
+		ld.closeAll()
+		ld.segs = nil
+	}
 }
 
 // finishSwaps removes temporary files and finishes a replacement of segments that a crash interrupted. It returns the files left.
@@ -203,10 +232,11 @@ func (ld *loader) finishSwaps() ([]fs.DirEntry, error) {
 		name := f.Name()
 		o, _, ok := parseOffsetName(name)
 		switch {
+		case !ok: // not ours
 		case strings.HasSuffix(name, cleanedSuffix):
 			err = remove(name)
 		case !strings.HasSuffix(name, swapSuffix):
-		case !ok || o >= minCleaned: // a split that was not complete
+		case o >= minCleaned: // a split that was not complete
 			err = remove(name)
 		default:
 			swaps = append(swaps, name)
@@ -250,6 +280,10 @@ func (ld *loader) completeSwaps(files []fs.DirEntry, swaps []string) error {
 			}
 		}
 	}
+	// The replaced segments must not come back beside what replaces them.
+	if err := ld.env.fs.SyncDir(ld.env.dir.get()); err != nil {
+		return ioErr("sync directory", err)
+	}
 	for _, name := range swaps {
 		path := ld.env.dir.path(name)
 		if err := ld.env.fs.Rename(path, strings.TrimSuffix(path, swapSuffix)); err != nil {
@@ -259,24 +293,39 @@ func (ld *loader) completeSwaps(files []fs.DirEntry, swaps []string) error {
 	return nil
 }
 
-// swapEnd is the offset after the last batch of a .log.swap file.
+// swapEnd is the offset after the last batch of a .log.swap file. All of it is read, and checked: the segments that it replaces are about to be
+// deleted. A damaged one ends the load, as it does in Kafka where that sees it; what to do is not for a program to decide.
 func (ld *loader) swapEnd(name string, base int64) (int64, error) {
-	st, err := ld.env.fs.Stat(ld.env.dir.path(name))
+	path := ld.env.dir.path(name)
+	f, err := ld.env.fs.OpenFile(path, os.O_RDONLY, 0)
 	if err != nil {
-		return 0, ioErr("stat swap file", err)
+		return 0, ioErr("open swap file", err)
 	}
-	s := newSegmentShell(ld.env, base, ld.opts.Config, ld.nowMs)
-	s.handle.path = func() string { return ld.env.dir.path(name) }
-	defer s.handle.retireNow()
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil {
+		return 0, ioErr("open swap file", err)
+	}
+	buf := ld.env.buffers.getRecover()
+	defer ld.env.buffers.putRecover(buf)
+	r := &batchReader{file: f, end: size, buf: buf}
 	next := base
-	err = s.scan(0, st.Size(), func(in batchInfo) bool {
+	for {
+		_, in, ok, err := r.next()
+		if err == nil && ok && in.lastOffset < next {
+			err = fmt.Errorf("offset %d at position %d cannot follow %d: %w", in.lastOffset, in.pos, next-1, kerr.CorruptMessage)
+		}
+		if err == nil && !ok && r.pos < size {
+			err = fmt.Errorf("no whole batch at position %d of %d bytes: %w", r.pos, size, kerr.CorruptMessage)
+		}
+		if err != nil {
+			return 0, fmt.Errorf("%s, which is to replace segments, is damaged: %w", path, err)
+		}
+		if !ok {
+			return next, nil
+		}
 		next = in.lastOffset + 1
-		return true
-	})
-	if isCorrupt(err) {
-		err = nil
 	}
-	return next, err
 }
 
 func (ld *loader) list() ([]fs.DirEntry, error) {
@@ -296,6 +345,8 @@ func (ld *loader) loadSegments(files []fs.DirEntry) error {
 	for _, f := range files {
 		base, suffix, ok := parseOffsetName(f.Name())
 		switch {
+		case !ok && strings.HasSuffix(f.Name(), logSuffix): // it may hold data under a wrong name
+			return fmt.Errorf("file %s is named like a segment, but not by an offset", ld.env.dir.path(f.Name()))
 		case !ok:
 		case (suffix == indexSuffix || suffix == timeSuffix || suffix == txnSuffix) && !names[offsetName(base, logSuffix)]:
 			ld.logger.Warn("removing index without segment", "file", f.Name())
@@ -306,6 +357,8 @@ func (ld *loader) loadSegments(files []fs.DirEntry) error {
 			if err := ld.loadSegment(f, base, names); err != nil {
 				return err
 			}
+		case suffix == logSuffix:
+			return fmt.Errorf("segment %s should be named %s", ld.env.dir.path(f.Name()), offsetName(base, logSuffix))
 		}
 	}
 	return nil
@@ -345,6 +398,9 @@ func (ld *loader) loadSegment(f fs.DirEntry, base int64, names map[string]bool) 
 		}
 		ld.logger.Log(context.Background(), level, "recovering segment", "file", s.path(logSuffix), "reason", damaged)
 		if _, err := ld.recoverSegment(s); err != nil {
+			if over := new(overflowError); !errors.As(err, &over) { // else it is split first
+				s.retire()
+			}
 			return err
 		}
 	}
@@ -354,15 +410,25 @@ func (ld *loader) loadSegment(f fs.DirEntry, base int64, names map[string]bool) 
 
 // recoverSegment recovers one segment, with a producer state that reflects the log before it.
 func (ld *loader) recoverSegment(s *segment) (cutBytes int64, err error) {
-	p := newProducers(ld.opts.TopicPartition.String(), ld.opts.Producers, ld.snaps, ld.logger)
-	if err := p.rebuild(ld.segs, ld.opts.LogStartOffset, s.base, ld.nowMs, false); err != nil {
-		return 0, err
+	for {
+		p := newProducers(ld.opts.TopicPartition.String(), ld.opts.Producers, ld.snaps, ld.logger)
+		if err := p.rebuild(ld.segs, ld.opts.LogStartOffset, s.base, ld.nowMs, rebuildMode{sync: true}); err != nil {
+			return 0, err
+		}
+		n, err := ld.recover(s, p)
+		if cutBytes += n; err == nil {
+			return cutBytes, p.takeSnapshot(true)
+		}
+		var wrong *misplacedError
+		if !errors.As(err, &wrong) {
+			return 0, err
+		}
+		ld.logger.Warn("a batch has the wrong offset, cutting the segment before it", "file", s.path(logSuffix), "position", wrong.pos, "err", err)
+		cutBytes += s.size.Load() - wrong.pos
+		if err := s.cutFile(wrong.pos); err != nil {
+			return 0, err
+		}
 	}
-	if cutBytes, err = ld.recover(s, p); err != nil {
-		return 0, err
-	}
-	_, _, err = p.takeSnapshot(true)
-	return cutBytes, err
 }
 
 // recoverLog reads again what may not have been on the disk, and finds the ends of the log.
@@ -413,10 +479,7 @@ func (ld *loader) recoverUnflushed() error {
 	// The segment before may have been cut where this one begins, and the cut may be half lost.
 	lost, err := ld.fit(first - 1)
 	if isCorrupt(err) {
-		all := ld.segs
-		ld.segs = all[:first-1]
-		_, err = ld.recoverSegment(all[first-1])
-		if ld.segs = all; err == nil {
+		if _, err = ld.recoverSegment(ld.segs[first-1]); err == nil {
 			lost, err = ld.fit(first - 1)
 		}
 	}
@@ -428,10 +491,7 @@ func (ld *loader) recoverUnflushed() error {
 	}
 	for i := first; i < len(ld.segs); i++ {
 		s := ld.segs[i]
-		all := ld.segs
-		ld.segs = all[:i]
 		cutBytes, err := ld.recoverSegment(s)
-		ld.segs = all
 		if err != nil {
 			return err
 		}
@@ -460,7 +520,7 @@ func (ld *loader) fit(i int) (lost bool, err error) {
 	s, next := ld.segs[i], ld.segs[i+1].base
 	end, err := s.nextOffset()
 	if err != nil || end <= next {
-		return end < next && !ld.opts.Config.CleanupCompact, err
+		return end < next && !ld.mayHaveGaps(), err
 	}
 	ld.logger.Warn("cutting a segment that reaches into the next", "file", s.path(logSuffix), "end", end, "next", next)
 	if err := s.activate(ld.opts.Config); err != nil {
@@ -471,7 +531,12 @@ func (ld *loader) fit(i int) (lost bool, err error) {
 	}
 	// The old batch that is cut may have begun further below.
 	end, err = s.nextOffset()
-	return end < next && !ld.opts.Config.CleanupCompact, err
+	return end < next && !ld.mayHaveGaps(), err
+}
+
+// mayHaveGaps says whether gaps may be the work of a cleaner, today or before the topic's policy was changed.
+func (ld *loader) mayHaveGaps() bool {
+	return ld.opts.Config.CleanupCompact || ld.opts.Cleaned || ld.gaps
 }
 
 // dropFrom deletes the segments from the i-th on, with their snapshots.

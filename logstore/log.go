@@ -35,14 +35,13 @@ type Log struct {
 	changes atomic.Int64
 	epochs  *epochCache
 
-	mu            sync.Mutex // guards all changes, and what follows
-	producers     *producers
-	truncations   int64
-	flushTarget   int64 // offset up to which flushLoop has to flush
-	flushing      bool  // flushLoop runs
-	unsyncedSnaps []int64
-	dirChanged    bool          // segments were deleted since the last sync of the directory
-	lastFlush     time.Duration // monotonic
+	mu          sync.Mutex // guards all changes, and what follows
+	producers   *producers
+	truncations int64
+	flushTarget int64         // offset up to which flushLoop has to flush
+	flushing    bool          // flushLoop runs
+	dirChanged  bool          // segments were deleted since the last sync of the directory
+	lastFlush   time.Duration // monotonic
 
 	// idMu orders the writers of partition.metadata, once in a log's life.
 	idMu      sync.Mutex
@@ -93,11 +92,13 @@ type Options struct {
 	Logger         *slog.Logger
 	Codecs         *record.Codecs
 	Buffers        *Buffers // shared by the logs of a broker; nil = own
+	Files          *Files   // likewise; nil = no limit
 	Producers      ProducerOptions
 
 	RecoveryPoint  int64 // from the checkpoint: everything below is on the disk
 	LogStartOffset int64 // from the checkpoint; 0 = base of the first segment
 	CleanShutdown  bool
+	Cleaned        bool // the cleaner's checkpoint names the log: it was compacted once, whatever its topic is now
 
 	// OnRecoveryPointLowered is called, without locks, before a truncation below the recovery point in the checkpoint file. It writes that
 	// file: a half done truncation, and what is appended next, must not be taken as flushed after a crash. Nil: the caller sees to it.

@@ -5,6 +5,9 @@ import "gokafka/producerstate"
 // Guard is proof that the transaction coordinator was asked; see producerstate.Guard.
 type Guard = producerstate.Guard
 
+// ProducerEntry is what is known of one producer.
+type ProducerEntry = producerstate.Entry
+
 // StartVerification returns the guard with which to append a transactional batch once the coordinator has confirmed the transaction, or
 // zero when the producer's transaction is open here already.
 func (l *Log) StartVerification(producerID int64, sequence int32, epoch int16) Guard {
@@ -21,7 +24,7 @@ func (l *Log) HasOngoingTransaction(producerID int64) bool {
 }
 
 // ActiveProducers lists the producers by id.
-func (l *Log) ActiveProducers() []producerstate.Entry {
+func (l *Log) ActiveProducers() []ProducerEntry {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.producers.state.ActiveProducers()

@@ -91,24 +91,44 @@ type producers struct {
 	state  *producerstate.Manager
 	snaps  *snapshots
 	logger *slog.Logger
+	// unsynced are offsets of snapshots that the next flush syncs. One that a crash tears fails its checksum, and an older one is used.
+	unsynced []int64
 }
 
 func newProducers(label string, opts ProducerOptions, snaps *snapshots, logger *slog.Logger) *producers {
 	return &producers{state: producerstate.New(label, opts), snaps: snaps, logger: logger}
 }
 
-// takeSnapshot writes the state to a file named by its end offset, unless nothing moved since the last. It says whether it did.
-func (p *producers) takeSnapshot(sync bool) (offset int64, taken bool, err error) {
+// takeSnapshot writes the state to a file named by its end offset, unless nothing moved since the last. Without sync the next flush syncs it.
+func (p *producers) takeSnapshot(sync bool) error {
 	if !p.state.SnapshotNeeded() {
-		return 0, false, nil
+		return nil
 	}
-	offset = p.state.MapEndOffset()
+	offset := p.state.MapEndOffset()
 	if err := vfs.WriteFile(p.snaps.fs, p.snaps.path(offset), p.state.EncodeSnapshot(), sync); err != nil {
-		return 0, false, ioErr("write producer snapshot", err)
+		return ioErr("write producer snapshot", err)
 	}
 	p.snaps.add(offset)
 	p.state.SnapshotTaken()
-	return offset, true, nil
+	if !sync {
+		p.unsynced = append(p.unsynced, offset)
+	}
+	return nil
+}
+
+// takeUnsynced gives the unsynced snapshots up to offset to the caller, who syncs them.
+func (p *producers) takeUnsynced(offset int64) []int64 {
+	var taken []int64
+	kept := p.unsynced[:0]
+	for _, o := range p.unsynced {
+		if o <= offset {
+			taken = append(taken, o)
+		} else {
+			kept = append(kept, o)
+		}
+	}
+	p.unsynced = kept
+	return taken
 }
 
 func (p *producers) onLogStartIncremented(offset int64) {
@@ -143,17 +163,23 @@ func (p *producers) truncateAndReload(start, end, nowMs int64) error {
 	return nil
 }
 
+// rebuildMode is why and how a state is rebuilt.
+type rebuildMode struct {
+	clean bool // the log was shut down cleanly
+	sync  bool // snapshots are synced at once, which needs that nobody waits for the log's lock
+}
+
 // rebuild makes the state reflect the log up to end (Kafka 3.9 UnifiedLog.rebuildProducerState).
-func (p *producers) rebuild(segs []*segment, start, end, nowMs int64, fromClean bool) error {
+func (p *producers) rebuild(segs []*segment, start, end, nowMs int64, mode rebuildMode) error {
 	n := len(segs)
-	if p.snaps.newest() < 0 && fromClean {
+	if p.snaps.newest() < 0 && mode.clean {
 		// No snapshot after a clean shutdown: written by a version without producer state. Reading the whole log would help nobody.
 		for _, s := range segs[max(0, n-2):] {
-			if err := p.snapshotAt(s.base); err != nil {
+			if err := p.snapshotAt(s.base, mode.sync); err != nil {
 				return err
 			}
 		}
-		return p.snapshotAt(end)
+		return p.snapshotAt(end, mode.sync)
 	}
 	// A log that never had producers before a truncation has none after it either.
 	idle := p.state.IsEmpty() && p.state.MapEndOffset() >= end
@@ -167,7 +193,7 @@ func (p *producers) rebuild(segs []*segment, start, end, nowMs int64, fromClean 
 			from := max(s.base, p.state.MapEndOffset(), start)
 			p.state.UpdateMapEndOffset(from)
 			if i >= n-2 {
-				if _, _, err := p.takeSnapshot(true); err != nil {
+				if err := p.takeSnapshot(mode.sync); err != nil {
 					return err
 				}
 			}
@@ -184,13 +210,12 @@ func (p *producers) rebuild(segs []*segment, start, end, nowMs int64, fromClean 
 			}
 		}
 	}
-	return p.snapshotAt(end)
+	return p.snapshotAt(end, mode.sync)
 }
 
-func (p *producers) snapshotAt(offset int64) error {
+func (p *producers) snapshotAt(offset int64, sync bool) error {
 	p.state.UpdateMapEndOffset(offset)
-	_, _, err := p.takeSnapshot(true)
-	return err
+	return p.takeSnapshot(sync)
 }
 
 // replay applies the batches of a segment from the one that holds offset from, up to position limit.

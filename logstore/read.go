@@ -159,23 +159,32 @@ func (s *segment) wholeBatches(first batchInfo, maxBytes, limit int64, minOne bo
 		return limit - first.pos, nil
 	}
 	target := first.pos + maxBytes
-	_, from, err := s.offsets.lookupPosition(target)
+	entry, from, err := s.offsets.lookupPosition(target)
 	if err != nil {
 		return 0, err
 	}
-	from = max(from, first.pos)
-	if from > target { // an index that does not match its log
+	if from <= first.pos || from > target { // or an index that does not match its log
 		from = first.pos
 	}
-	last := from
-	err = s.scan(from, limit, func(in batchInfo) bool {
-		if in.pos+in.size > target {
-			return false
+	for {
+		last, believed := from, from == first.pos
+		err = s.scan(from, limit, func(in batchInfo) bool {
+			if !believed && s.wrongEntry(entry, from, limit, in, true, nil) {
+				return false
+			}
+			believed = true
+			if in.pos+in.size > target {
+				return false
+			}
+			last = in.pos + in.size
+			return true
+		})
+		if believed || err != nil && !isCorrupt(err) {
+			return last - first.pos, err
 		}
-		last = in.pos + in.size
-		return true
-	})
-	return last - first.pos, err
+		s.distrusted()
+		from = first.pos
+	}
 }
 
 // locateUpper finds the position of an upper bound, and remembers it where it is still the bound.
@@ -221,7 +230,10 @@ func (l *Log) locate(segs []*segment, end, m OffsetMetadata) (OffsetMetadata, er
 // collectAborted lists the aborted transactions that touch the range. Reporting more than needed is fine, missing one is not
 // (Kafka 3.9 LocalLog.addAbortedTransactions).
 func collectAborted(segs []*segment, i int, offset, end int64, res *ReadResult) error {
-	upper, ok, err := segs[i].offsets.offsetAbove(res.StartOffset.Position + int64(res.Range.Len))
+	upper, pos, ok, err := segs[i].offsets.entryAbove(res.StartOffset.Position + int64(res.Range.Len))
+	if err == nil && ok {
+		ok, err = segs[i].entryAt(upper, pos)
+	}
 	if err != nil {
 		return err
 	}

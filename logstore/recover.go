@@ -104,10 +104,17 @@ func (l *loader) recover(s *segment, p *producers) (cutBytes int64, err error) {
 	defer l.env.buffers.putRecover(buf)
 	r := &batchReader{file: f, end: size, buf: buf}
 	valid, lastEntry, lastOffset := int64(0), int64(0), s.base-1
+	var prev batchInfo
+	prevLast := lastOffset // of the batch before prev
 	for {
 		raw, in, ok, err := r.next()
 		if err == nil && ok {
-			err = s.inSequence(in, lastOffset)
+			if err = s.inSequence(in, lastOffset); err != nil && prev.size > 0 && misplaced(prevLast, prev, in) {
+				return 0, &misplacedError{prev.pos, err}
+			}
+			if err == nil && !s.offsets.fits(in.lastOffset) {
+				err = l.tooFar(s, r, in)
+			}
 		}
 		if err != nil && !isCorrupt(err) {
 			return 0, err
@@ -127,7 +134,11 @@ func (l *loader) recover(s *segment, p *producers) (cutBytes int64, err error) {
 		if !s.firstKnown {
 			s.firstTimestamp, s.firstKnown = in.maxTimestamp, true
 		}
-		valid, lastOffset = r.pos, in.lastOffset
+		if in.magic >= 2 {
+			b := record.Batch(raw)
+			l.gaps = l.gaps || in.baseOffset > lastOffset+1 && prev.size > 0 || b.Count() != b.LastOffsetDelta()+1
+		}
+		prev, prevLast, valid, lastOffset = in, lastOffset, r.pos, in.lastOffset
 		if in.magic >= 2 {
 			l.learn(s, p, record.Batch(raw), in)
 		}
@@ -145,10 +156,38 @@ func (l *loader) recover(s *segment, p *producers) (cutBytes int64, err error) {
 
 // inSequence says whether a batch may follow lastOffset in the segment. The CRC does not cover a batch's base offset.
 func (s *segment) inSequence(in batchInfo, lastOffset int64) error {
-	if !s.offsets.fits(in.lastOffset) || in.lastOffset <= lastOffset || in.magic >= 2 && (in.baseOffset <= lastOffset || in.lastOffset < in.baseOffset) {
+	if in.lastOffset < s.base || in.lastOffset <= lastOffset || in.magic >= 2 && (in.baseOffset <= lastOffset || in.lastOffset < in.baseOffset) {
 		return fmt.Errorf("offsets %d to %d cannot follow %d in segment %d: %w", in.baseOffset, in.lastOffset, lastOffset, s.base, kerr.CorruptMessage)
 	}
 	return nil
+}
+
+// misplaced says of two batches, the second of which cannot follow the first, that the first is the wrong one: it left a gap behind it in which
+// it has room itself, together with the second. A damaged base offset looks like that.
+func misplaced(before int64, first, second batchInfo) bool {
+	return first.magic >= 2 && first.baseOffset > before+1 && second.baseOffset > before && second.baseOffset-(before+1) > first.lastOffset-first.baseOffset
+}
+
+// misplacedError says that the batch at pos has a wrong offset, which only the one behind it told. What was learnt of it must be forgotten.
+type misplacedError struct {
+	pos int64
+	err error
+}
+
+func (e *misplacedError) Error() string { return e.err.Error() }
+func (e *misplacedError) Unwrap() error { return e.err }
+
+// tooFar judges a batch whose offset cannot be told relative to the segment's base. In segments that old versions compacted there are such
+// batches: the segment is to be split. One batch alone is that only in a compacted topic; elsewhere its offset is damaged.
+func (l *loader) tooFar(s *segment, r *batchReader, in batchInfo) error {
+	_, next, ok, err := r.next()
+	if err != nil && !isCorrupt(err) {
+		return err
+	}
+	if err == nil && ok && s.inSequence(next, in.lastOffset) == nil || l.opts.Config.CleanupCompact && (err != nil || !ok) {
+		return &overflowError{s}
+	}
+	return fmt.Errorf("offset %d is too far from segment %d: %w", in.lastOffset, s.base, kerr.CorruptMessage)
 }
 
 // learn takes leader epoch and producer state from a recovered batch.

@@ -38,7 +38,7 @@ func (l *Log) roll(expectedNext int64) (*segment, error) {
 		return nil, err
 	}
 	l.producers.state.UpdateMapEndOffset(base)
-	snapshot, taken, err := l.producers.takeSnapshot(false)
+	err = l.producers.takeSnapshot(false)
 	if err == nil {
 		err = old.seal()
 	}
@@ -46,9 +46,6 @@ func (l *Log) roll(expectedNext int64) (*segment, error) {
 		fresh.retire()
 		fresh.remove() // best effort: the next roll to this offset replaces what is left
 		return nil, err
-	}
-	if taken {
-		l.unsyncedSnaps = append(l.unsyncedSnaps, snapshot)
 	}
 	l.setSegments(append(segs[:len(segs):len(segs)], fresh))
 	l.setEnd(l.logEnd.Load())

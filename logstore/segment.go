@@ -3,6 +3,7 @@ package logstore
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -42,6 +43,8 @@ type segment struct {
 	createdMs      int64
 	jitterMs       int64
 
+	reindexed atomic.Bool // the indexes were found damaged and made anew, or that failed
+
 	tsMu         sync.Mutex
 	maxTs        int64 // largest timestamp so far and the last offset of its batch
 	maxTsOffset  int64
@@ -53,6 +56,8 @@ type env struct {
 	fs      vfs.FS
 	dir     *dirRef
 	buffers *Buffers
+	files   *Files
+	logger  *slog.Logger // nil: nobody listens
 }
 
 func (s *segment) path(suffix string) string {
@@ -62,7 +67,7 @@ func (s *segment) path(suffix string) string {
 func newSegmentShell(e *env, base int64, cfg *config.Topic, nowMs int64) *segment {
 	s := &segment{env: e, base: base, intervalBytes: int64(cfg.IndexIntervalBytes), maxBytes: int64(cfg.SegmentBytes), createdMs: nowMs}
 	s.suffix.Store(new(string))
-	s.handle = &fileHandle{fs: e.fs, path: func() string { return s.path(logSuffix) }}
+	s.handle = &fileHandle{fs: e.fs, files: e.files, path: func() string { return s.path(logSuffix) }}
 	if jitter := min(cfg.SegmentJitter, maxSegmentAge(cfg)).Milliseconds(); jitter > 0 {
 		s.jitterMs = rand.Int64N(jitter)
 	}
@@ -85,10 +90,10 @@ func createSegment(e *env, base int64, cfg *config.Topic, nowMs int64) (*segment
 		return nil, ioErr("remove old transaction index", err)
 	}
 	var err error
-	if s.offsets, err = newOffsetIndex(e.fs, e.buffers, s.indexPath(indexSuffix), base, int(cfg.SegmentIndexBytes)); err != nil {
+	if s.offsets, err = newOffsetIndex(e, s.indexPath(indexSuffix), base, int(cfg.SegmentIndexBytes)); err != nil {
 		return nil, err
 	}
-	if s.times, err = newTimeIndex(e.fs, e.buffers, s.indexPath(timeSuffix), base, int(cfg.SegmentIndexBytes)); err != nil {
+	if s.times, err = newTimeIndex(e, s.indexPath(timeSuffix), base, int(cfg.SegmentIndexBytes)); err != nil {
 		return nil, err
 	}
 	s.txns = newTxnIndex(e.fs, s.indexPath(txnSuffix))
@@ -96,7 +101,7 @@ func createSegment(e *env, base int64, cfg *config.Topic, nowMs int64) (*segment
 	if err != nil {
 		return nil, ioErr("create segment", err)
 	}
-	s.handle.file = f
+	s.handle.created(f)
 	if cfg.Preallocate {
 		s.preallocated, s.reservedTo = true, s.maxBytes
 		if err := f.Reserve(0, int64(cfg.SegmentBytes)); err != nil {
@@ -118,8 +123,8 @@ func openSegment(e *env, base int64, cfg *config.Topic, nowMs, sizeBytes int64, 
 	}
 	s := newSegmentShell(e, base, cfg, nowMs)
 	s.maxTsUnknown = true
-	s.offsets = openOffsetIndex(e.fs, e.buffers, s.indexPath(indexSuffix), base, int(cfg.SegmentIndexBytes))
-	s.times = openTimeIndex(e.fs, e.buffers, s.indexPath(timeSuffix), base, int(cfg.SegmentIndexBytes))
+	s.offsets = openOffsetIndex(e, s.indexPath(indexSuffix), base, int(cfg.SegmentIndexBytes))
+	s.times = openTimeIndex(e, s.indexPath(timeSuffix), base, int(cfg.SegmentIndexBytes))
 	s.txns = openTxnIndex(e.fs, s.indexPath(txnSuffix), hasTxn)
 	s.size.Store(sizeBytes)
 	return s, nil
@@ -188,6 +193,7 @@ func (s *segment) append(b []byte, lastOffset, maxTs, maxTsOffset int64) error {
 	}
 	defer s.handle.release()
 	s.reserve(f, pos+int64(len(b)))
+	s.handle.unsynced.Store(true)
 	if n, err := f.WriteAt(b, pos); err != nil {
 		err = fmt.Errorf("%s: wrote %d of %d bytes at %d: %w", s.path(logSuffix), n, len(b), pos, err)
 		s.reservedTo = 0 // the cut gives back what was reserved
@@ -249,7 +255,7 @@ func (s *segment) maxTimestamp() (ts, offset int64, err error) {
 	s.tsMu.Lock()
 	defer s.tsMu.Unlock()
 	if s.maxTsUnknown {
-		if s.maxTs, s.maxTsOffset, err = s.times.lastEntry(); err != nil {
+		if s.maxTs, s.maxTsOffset, err = s.findMaxTs(); err != nil {
 			return 0, 0, err
 		}
 		s.maxTsUnknown = false
@@ -318,6 +324,7 @@ func (s *segment) trim() error {
 		return ioErr("open segment", err)
 	}
 	defer s.handle.release()
+	s.handle.unsynced.Store(true)
 	if err := f.Truncate(s.size.Load()); err != nil {
 		return ioErr("trim segment", err)
 	}
@@ -348,14 +355,6 @@ func (s *segment) scan(from, end int64, visit func(batchInfo) bool) error {
 
 // find returns the first batch whose last offset is at or above offset.
 func (s *segment) find(offset int64) (in batchInfo, ok bool, err error) {
-	_, pos, err := s.offsets.lookup(offset)
-	if err != nil {
-		return in, false, err
-	}
-	size := s.size.Load()
-	if pos < 0 || pos > size { // an index that does not match its log
-		pos = 0
-	}
 	f, err := s.handle.acquire()
 	if err != nil {
 		return in, false, ioErr("open segment", err)
@@ -363,16 +362,13 @@ func (s *segment) find(offset int64) (in batchInfo, ok bool, err error) {
 	defer s.handle.release()
 	buf := s.env.buffers.getScan()
 	defer s.env.buffers.putScan(buf)
-	sc := newScanner(f, pos, size, *buf)
-	for {
-		in, ok, err = sc.next()
-		if err != nil {
-			return in, false, fmt.Errorf("%s: %w", s.path(logSuffix), err)
-		}
-		if !ok || in.lastOffset >= offset {
-			return in, ok, nil
+	sc, in, ok, err := s.seek(f, offset, *buf)
+	for err == nil && ok && in.lastOffset < offset {
+		if in, ok, err = sc.next(); err != nil {
+			err = fmt.Errorf("%s: %w", s.path(logSuffix), err)
 		}
 	}
+	return in, ok && err == nil, err
 }
 
 // nextOffset is the offset after the segment's last batch, or its base.
@@ -391,11 +387,12 @@ func (s *segment) nextOffset() (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	next := s.base
-	if !ok {
-		return next, nil
+	from := in.pos
+	if !ok { // there is nothing, or the index is wrong
+		from = 0
 	}
-	err = s.scan(in.pos, s.size.Load(), func(in batchInfo) bool {
+	next := s.base
+	err = s.scan(from, s.size.Load(), func(in batchInfo) bool {
 		next = in.lastOffset + 1
 		return true
 	})
@@ -440,6 +437,7 @@ func (s *segment) cutFile(size int64) error {
 	s.size.Store(size)
 	s.handle.noteCut(size)
 	s.dirty, s.reservedTo = true, 0
+	s.handle.unsynced.Store(true)
 	if err := f.Truncate(size); err != nil {
 		return ioErr("truncate segment", &fatalError{fmt.Errorf("%s to %d bytes: %w", s.path(logSuffix), size, err)})
 	}
@@ -449,11 +447,11 @@ func (s *segment) cutFile(size int64) error {
 // reloadMaxTimestamp finds the largest timestamp after a truncation: that of the last time index entry, or of what follows it.
 func (s *segment) reloadMaxTimestamp() error {
 	ts, o := s.times.lastTs, s.times.lastOffset
-	_, pos, err := s.offsets.lookup(o)
-	if err != nil {
+	in, ok, err := s.find(o)
+	if err != nil || !ok && s.size.Load() == 0 {
 		return err
 	}
-	err = s.scan(pos, s.size.Load(), func(in batchInfo) bool {
+	err = s.scan(in.pos, s.size.Load(), func(in batchInfo) bool {
 		if in.maxTimestamp > ts {
 			ts, o = in.maxTimestamp, in.lastOffset
 		}
@@ -474,10 +472,13 @@ func (s *segment) sync(indexes bool) error {
 		}
 		return ioErr("open segment", err)
 	}
-	err = f.Sync()
+	s.handle.unsynced.Store(false) // what is written from here on is not in this sync
+	if err = f.Sync(); err != nil {
+		s.handle.unsynced.Store(true)
+	}
 	s.handle.release()
 	if err != nil {
-		return ioErr("sync segment", fmt.Errorf("%s: %w", s.path(logSuffix), err))
+		return ioErr("sync segment", &fatalError{fmt.Errorf("%s: %w", s.path(logSuffix), err)})
 	}
 	if !indexes {
 		return nil

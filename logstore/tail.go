@@ -26,9 +26,14 @@ func (p *producers) widen(segs []*segment) error {
 	for i, s := range segs[first:] {
 		from := int64(0)
 		if i == 0 && left < 0 {
-			var err error
-			if _, from, err = s.offsets.lookupPosition(-left); err != nil {
+			entry, pos, err := s.offsets.lookupPosition(-left)
+			if err != nil {
 				return err
+			}
+			if ok, err := s.entryAt(entry, pos); err != nil {
+				return err
+			} else if ok {
+				from = pos
 			}
 		}
 		if err := p.tail(s, from, t); err != nil {

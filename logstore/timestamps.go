@@ -3,8 +3,6 @@ package logstore
 import (
 	"fmt"
 	"math"
-
-	"gokafka/record"
 )
 
 // TimestampOffset is a record found by its timestamp. LeaderEpoch is that of its batch, or UndefinedEpoch.
@@ -49,16 +47,19 @@ func (l *Log) findTimestamp(ts int64) (TimestampOffset, bool, error) {
 		if largest < ts {
 			continue
 		}
-		_, near, err := s.times.lookup(ts)
+		_, near, err := s.timeEntry(ts)
 		if err != nil {
 			return TimestampOffset{}, false, err
 		}
-		_, pos, err := s.offsets.lookup(max(near, start))
+		in, ok, err := s.find(max(near, start))
 		if err != nil {
 			return TimestampOffset{}, false, err
+		}
+		if !ok {
+			continue
 		}
 		// A segment whose only match lies below the log start does not end the search, as it does in Kafka.
-		if found, ok, err := l.searchRecords(s, pos, ts, start); ok || err != nil {
+		if found, ok, err := l.searchRecords(s, in.pos, ts, start); ok || err != nil {
 			return found, ok, err
 		}
 	}
@@ -77,14 +78,14 @@ func (l *Log) findMaxTimestamp() (TimestampOffset, bool, error) {
 			best, bestTs, bestOffset = s, ts, o
 		}
 	}
-	if best == nil || bestTs < 0 {
+	if best == nil {
 		return TimestampOffset{}, false, nil
 	}
-	_, pos, err := best.offsets.lookup(bestOffset)
-	if err != nil {
+	in, ok, err := best.find(bestOffset)
+	if err != nil || !ok {
 		return TimestampOffset{}, false, err
 	}
-	return l.searchRecords(best, pos, bestTs, 0)
+	return l.searchRecords(best, in.pos, bestTs, 0)
 }
 
 // searchRecords looks from position pos on for the first record with a timestamp at or above ts and an offset at or above start.
@@ -96,6 +97,9 @@ func (l *Log) searchRecords(s *segment, pos, ts, start int64) (TimestampOffset, 
 		if in.maxTimestamp < ts || in.lastOffset < start {
 			return true
 		}
+		if in.magic == 0 {
+			return false // it has no timestamps, and ts says that nobody has: Kafka does not look further
+		}
 		found, ok, inner = l.searchBatch(s, in, ts, start)
 		return inner == nil && !ok
 	})
@@ -105,38 +109,22 @@ func (l *Log) searchRecords(s *segment, pos, ts, start int64) (TimestampOffset, 
 	return found, ok, err
 }
 
-// maxSearchBytes bounds what one batch may decompress to while its records are searched.
-const maxSearchBytes = 1 << 30
-
 func (l *Log) searchBatch(s *segment, in batchInfo, ts, start int64) (TimestampOffset, bool, error) {
-	if in.magic < 2 {
-		// The records of a compressed legacy set are not looked into: its last offset is found instead of the exact one.
-		return TimestampOffset{in.maxTimestamp, in.lastOffset, UndefinedEpoch}, true, nil
-	}
 	f, err := s.handle.acquire()
 	if err != nil {
 		return TimestampOffset{}, false, ioErr("open segment", err)
 	}
 	defer s.handle.release()
-	b := make(record.Batch, in.size)
+	b := make([]byte, in.size)
 	if n, err := f.ReadAt(b, in.pos); n < len(b) {
 		return TimestampOffset{}, false, ioErr("read batch", orShort(err))
 	}
-	block := b.RecordsBlock()
-	if b.Codec() != record.None {
-		if block, err = l.codecs.Decompress(nil, b.Codec(), block, maxSearchBytes); err != nil {
-			return TimestampOffset{}, false, fmt.Errorf("%s at position %d: %w", s.path(logSuffix), in.pos, err)
-		}
-	}
-	it := b.Iterate(block)
-	var r record.Record
-	for it.Next(&r) {
-		if r.Timestamp >= ts && r.Offset >= start {
-			return TimestampOffset{r.Timestamp, r.Offset, in.leaderEpoch}, true, nil
-		}
-	}
-	if err := it.Err(); err != nil {
+	if err := checkCRC(b, in.magic); err != nil { // a place found among damaged records would be none
 		return TimestampOffset{}, false, fmt.Errorf("%s at position %d: %w", s.path(logSuffix), in.pos, err)
 	}
-	return TimestampOffset{}, false, nil
+	timestamp, offset, ok, err := l.codecs.FindTimestamp(b, ts, start)
+	if err != nil {
+		return TimestampOffset{}, false, fmt.Errorf("%s at position %d: %w", s.path(logSuffix), in.pos, err)
+	}
+	return TimestampOffset{timestamp, offset, in.leaderEpoch}, ok, nil
 }

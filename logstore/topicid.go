@@ -1,8 +1,12 @@
 package logstore
 
 import (
+	"errors"
 	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -17,22 +21,45 @@ func encodeTopicID(id metadata.TopicID) []byte {
 	return []byte("version: 0\ntopic_id: " + id.String())
 }
 
-// decodeTopicID reads partition.metadata (Kafka 3.9 PartitionMetadataFile).
-func decodeTopicID(b []byte) (metadata.TopicID, error) {
-	version, rest, _ := strings.Cut(string(b), "\n")
-	if version = strings.TrimSuffix(version, "\r"); version != "version: 0" {
-		return metadata.TopicID{}, fmt.Errorf("unrecognized version of partition metadata file: %q", version)
+// decodeTopicID reads partition.metadata. Only the values of the first two lines count, not their keys, nor what follows, and a later version is
+// taken as this one; the id may be padded (Kafka 3.9 PartitionMetadataReadBuffer, Uuid.fromString).
+func decodeTopicID(b []byte) (id metadata.TopicID, err error) {
+	if !utf8.Valid(b) {
+		return id, errors.New("partition metadata file is not UTF-8")
 	}
-	text, ok := strings.CutPrefix(strings.TrimRight(rest, "\r\n"), "topic_id: ")
-	if !ok {
-		return metadata.TopicID{}, fmt.Errorf("malformed line in partition metadata file: %q", rest)
+	lines := javaLines(string(b))
+	var values [2]string
+	for i := range values {
+		if i >= len(lines) {
+			return id, fmt.Errorf("partition metadata file has %d lines", len(lines))
+		}
+		fields := keyAndValue.Split(lines[i], -1)
+		for len(fields) > 0 && fields[len(fields)-1] == "" { // as Java's split
+			fields = fields[:len(fields)-1]
+		}
+		if len(fields) != 2 {
+			return id, fmt.Errorf("malformed line in partition metadata file: %.100q", lines[i])
+		}
+		if values[i] = fields[1]; i == 0 {
+			if v, err := strconv.ParseInt(fields[1], 10, 32); err != nil || v < 0 {
+				return id, fmt.Errorf("unrecognized version of partition metadata file: %.20q", fields[1])
+			}
+		}
 	}
-	id, err := metadata.ParseTopicID(text)
-	if err == nil && id.IsZero() {
+	text := values[1]
+	if len(text) == paddedIDChars {
+		text = strings.TrimSuffix(text, "==")
+	}
+	if id, err = metadata.ParseTopicID(text); err == nil && id.IsZero() {
 		err = fmt.Errorf("invalid topic id %s in partition metadata file", text)
 	}
 	return id, err
 }
+
+// paddedIDChars is the length of an id with the padding that base64 may have.
+const paddedIDChars = 24
+
+var keyAndValue = regexp.MustCompile(`:[ \t-\r]+`)
 
 // TopicID is the topic's id; zero if neither the directory nor the controller told it.
 func (l *Log) TopicID() metadata.TopicID {

@@ -109,7 +109,7 @@ func (l *Log) truncateTo(offset int64, wholeSegments bool) (bool, error) {
 	}
 	start := min(offset, l.logStart.Load())
 	l.logStart.Store(start)
-	if err := l.producers.rebuild(*l.segs.Load(), start, offset, l.clock.NowMs(), false); err != nil {
+	if err := l.producers.rebuild(*l.segs.Load(), start, offset, l.clock.NowMs(), rebuildMode{}); err != nil {
 		return true, asFatal(err)
 	}
 	l.keepHighAtEnd()
@@ -166,5 +166,5 @@ func (l *Log) truncateFully(offset, logStart int64) error {
 	l.setEnd(offset)
 	l.logStart.Store(logStart)
 	l.updateHigh(l.LogEndOffsetMetadata())
-	return l.producers.rebuild(*l.segs.Load(), logStart, offset, l.clock.NowMs(), false)
+	return l.producers.rebuild(*l.segs.Load(), logStart, offset, l.clock.NowMs(), rebuildMode{})
 }

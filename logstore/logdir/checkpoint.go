@@ -58,7 +58,7 @@ func (m *Manager) forDirs(f func(*dir) error) error {
 	for _, d := range m.liveDirs() {
 		if err := f(d); err != nil {
 			errs = append(errs, err)
-			if !logstore.IsDiskFull(err) { // full: the old file is still there, and the next try may succeed
+			if !logstore.IsShortage(err) { // full: the old file is still there, and the next try may succeed
 				m.failDir(d, err)
 			}
 		}

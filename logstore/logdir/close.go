@@ -2,9 +2,12 @@ package logdir
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"sync"
+
+	"github.com/twmb/franz-go/pkg/kerr"
 
 	"gokafka/internal/vfs"
 	"gokafka/logstore"
@@ -30,11 +33,15 @@ func (m *Manager) Close() error {
 		wg.Go(func() { errs[i] = m.closeDir(d) })
 	}
 	wg.Wait()
+	m.finishLeftover()
 	return errors.Join(errs...)
 }
 
 func (m *Manager) closeDir(d *dir) error {
 	err := m.closeLogs(d)
+	if err == nil && !slices.Contains(m.liveDirs(), d) {
+		err = fmt.Errorf("log directory %s failed while it was closed: %w", d.path, kerr.KafkaStorageError)
+	}
 	write := func(f func(*dir) error) {
 		if err == nil {
 			err = f(d)

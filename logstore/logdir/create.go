@@ -139,7 +139,10 @@ func (m *Manager) stage(j *job) {
 	path := filepath.Join(j.dir.path, j.TopicPartition.String())
 	existed, err := vfs.Exists(m.opts.FS, path)
 	if err != nil {
-		j.err = err
+		if !logstore.IsShortage(err) {
+			m.failDir(j.dir, err)
+		}
+		j.err = fmt.Errorf("%s: %w: %w", path, kerr.KafkaStorageError, err)
 		return
 	}
 	o := m.logOptions(j.dir, path, j.TopicPartition)
@@ -156,7 +159,7 @@ func (m *Manager) undo(j *job, path string, existed bool) {
 		j.err = errors.Join(j.err, m.opts.FS.RemoveAll(path))
 	}
 	if logstore.IsIOError(j.err) {
-		if !logstore.IsDiskFull(j.err) {
+		if !logstore.IsShortage(j.err) {
 			m.failDir(j.dir, j.err)
 		}
 		j.err = fmt.Errorf("%w: %w", kerr.KafkaStorageError, j.err)

@@ -29,30 +29,63 @@ func (m *Manager) MarkStray(list []metadata.TopicPartition) []error {
 
 func (m *Manager) retire(list []metadata.TopicPartition, rename func(*logstore.Log) error, remove bool) []error {
 	errs := make([]error, len(list))
-	touched := map[*dir]bool{}
+	touched := map[*dir][]metadata.TopicPartition{}
 	for i, tp := range list {
 		e := m.forget(tp)
 		if e == nil {
 			errs[i] = fmt.Errorf("no log of %s: %w", tp, kerr.UnknownTopicOrPartition)
 			continue
 		}
-		if errs[i] = rename(e.log); errs[i] != nil {
+		if err := rename(e.log); err != nil {
+			// The log is closed, and its directory has the partition's name still: it would be there again at the next start.
+			m.failDir(e.dir, err)
+			errs[i] = fmt.Errorf("%w: %w", kerr.KafkaStorageError, err)
 			continue
 		}
-		touched[e.dir] = true
+		touched[e.dir] = append(touched[e.dir], tp)
 		if remove {
 			m.removeLater(e.dir, e.log.Dir(), e.log)
 		}
 	}
-	for d := range touched {
+	for d, gone := range touched {
 		if err := m.opts.FS.SyncDir(d.path); err != nil {
 			m.failDir(d, err)
 			for i := range errs {
 				errs[i] = errors.Join(errs[i], fmt.Errorf("%s: %w: %w", d.path, kerr.KafkaStorageError, err))
 			}
+			continue
 		}
+		m.checkpointWithout(d, gone)
 	}
 	return errs
+}
+
+// checkpointWithout takes logs that went out of the checkpoints. A log that is made under the name of one would, after a crash, pass for
+// flushed up to the other's recovery point, be deleted if it ends below the other's start, and not be compacted up to where the other was
+// (Kafka 3.9 LogManager.asyncDelete).
+func (m *Manager) checkpointWithout(d *dir, gone []metadata.TopicPartition) {
+	d.checkpointMu.Lock()
+	for _, tp := range gone {
+		delete(d.cleaned, tp)
+	}
+	d.checkpointMu.Unlock()
+	err := m.checkpoint(d, cleanerFile, func(l *logstore.Log) (int64, bool) {
+		offset, ok := d.cleaned[l.TopicPartition()]
+		return offset, ok
+	})
+	if err == nil {
+		err = m.checkpointRecoveryPoints(d)
+	}
+	if err == nil {
+		err = m.checkpointLogStarts(d)
+	}
+	switch {
+	case err == nil:
+	case logstore.IsShortage(err): // the next periodic checkpoint may succeed
+		m.warn("checkpoint of a directory after deletions", err)
+	default:
+		m.failDir(d, err)
+	}
 }
 
 func (m *Manager) forget(tp metadata.TopicPartition) *entry {

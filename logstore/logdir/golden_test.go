@@ -124,22 +124,18 @@ func goldenOptions(dir string) Options {
 }
 
 type goldenPartition struct {
-	LogStart    int64             `json:"log_start"`
-	HW          int64             `json:"hw"`
-	LSO         int64             `json:"lso"`
-	LatestEpoch int32             `json:"latest_epoch"`
-	MaxTsRaw    []int64           `json:"max_ts"`
-	Records     []json.RawMessage `json:"records"`
-	Committed   []int64           `json:"committed_offsets"`
-	Batches     []struct {
-		Seg, Base, Last, Pos int64
-		N, Ple               int32
-		Size                 int
-		Crc                  uint32
-	} `json:"batches"`
-	Aborted  [][4]int64 `json:"aborted"`
-	Segments [][2]int64 `json:"segments"`
-	Snapshot *struct {
+	LogStart      int64             `json:"log_start"`
+	HW            int64             `json:"hw"`
+	LSO           int64             `json:"lso"`
+	LatestEpoch   int32             `json:"latest_epoch"`
+	MaxTsRaw      []int64           `json:"max_ts"`
+	Records       []json.RawMessage `json:"records"`
+	Committed     []int64           `json:"committed_offsets"`
+	Batches       []goldenBatch     `json:"batches"`
+	EarliestEpoch int32             `json:"earliest_epoch"`
+	Aborted       [][4]int64        `json:"aborted"`
+	Segments      [][2]int64        `json:"segments"`
+	Snapshot      *struct {
 		Offset    int64
 		Producers []string
 	} `json:"newest_snapshot"`
@@ -306,6 +302,7 @@ func comparePartition(t *testing.T, l *logstore.Log, w goldenPartition) {
 	if len(w.Segments) != l.SegmentCount() {
 		t.Errorf("%s: %d segments, want %d", tp, l.SegmentCount(), len(w.Segments))
 	}
+	compareManifest(t, l, w)
 }
 
 func compareRecords(t *testing.T, tp metadata.TopicPartition, batches []record.Batch, w goldenPartition) {
@@ -335,6 +332,10 @@ func compareRecords(t *testing.T, tp metadata.TopicPartition, batches []record.B
 				t.Fatal(err)
 			}
 			n++
+			headers := headersOf(&r)
+			if int(want[1].(float64)) != int(b.TimestampType())+1 || int32(want[3].(float64)) != b.LeaderEpoch() || fmt.Sprint(headers) != fmt.Sprint(orEmpty(want[6])) {
+				t.Errorf("%s: record %d: type %d, epoch %d, headers %v, want %v", tp, r.Offset, b.TimestampType()+1, b.LeaderEpoch(), headers, want)
+			}
 			if int64(want[0].(float64)) != r.Offset || int64(want[2].(float64)) != r.Timestamp || hexOrNil(r.Key) != orNil(want[4]) || hexOrNil(r.Value) != orNil(want[5]) {
 				t.Errorf("%s: record %d %d %x, want %v", tp, r.Offset, r.Timestamp, r.Key, want[:5])
 			}
@@ -346,6 +347,13 @@ func compareRecords(t *testing.T, tp metadata.TopicPartition, batches []record.B
 	if n != len(w.Records) {
 		t.Errorf("%s: %d records, want %d", tp, n, len(w.Records))
 	}
+}
+
+func orEmpty(v any) any {
+	if v == nil {
+		return []any{}
+	}
+	return v
 }
 
 func hexOrNil(b []byte) string {
@@ -500,13 +508,16 @@ func TestGoldenDuplicate(t *testing.T) {
 
 // TestGoldenTornTail cuts each number of bytes off the last batch: the log ends at that batch's base offset then, nothing else changes.
 func TestGoldenTornTail(t *testing.T) {
-	for cut := int64(1); cut <= 397; cut += 36 {
-		dir := unpack(t, "apache-3.9-data-dir-unclean")
-		path := filepath.Join(dir, "plain-0", "00000000000000000000.log")
-		if err := os.Truncate(path, 1837-cut); err != nil {
-			t.Fatal(err)
-		}
-		m, err := Open(goldenOptions(dir), 0, goldenCluster)
+	whole := golden(t, unclean)
+	path := segFile("plain-0", 0, ".log")
+	content := whole.must(t, path)
+	for cut := 1; cut <= 397; cut += 36 {
+		mem := vfs.NewMem()
+		whole[path] = content[:len(content)-cut]
+		whole.write(t, mem, "/")
+		o := goldenOptions("/d0")
+		o.FS = mem
+		m, err := Open(o, 0, goldenCluster)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -514,7 +525,7 @@ func TestGoldenTornTail(t *testing.T) {
 		if l.LogEndOffset() != 28 || len(readBatches(t, l, 0)) != 9 {
 			t.Errorf("cut %d: log end %d", cut, l.LogEndOffset())
 		}
-		if st, err := os.Stat(path); err != nil || st.Size() != 1440 {
+		if st, err := mem.Stat("/" + path); err != nil || st.Size() != 1440 {
 			t.Errorf("cut %d: %v %v", cut, st.Size(), err)
 		}
 		if err := m.Close(); err != nil {

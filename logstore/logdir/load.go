@@ -66,9 +66,9 @@ func (m *Manager) loadDir(d *dir) error {
 		err = m.takeCleanMarker(d)
 	}
 	if err == nil {
-		d.recoveryPoints = m.readCheckpoint(d, recoveryPointFile)
-		d.logStarts = m.readCheckpoint(d, logStartFile)
-		high = m.readCheckpoint(d, highWatermarkFile)
+		high, err = m.readCheckpoints(d)
+	}
+	if err == nil {
 		m.logger.Info("loading logs", "dir", d.path, "logs", len(list), "cleanShutdown", d.clean)
 		err = m.loadLogs(d, list, high)
 	}
@@ -139,19 +139,33 @@ func (m *Manager) takeCleanMarker(d *dir) error {
 	return m.opts.FS.SyncDir(d.path)
 }
 
-// readCheckpoint reads an offset checkpoint. A missing one is made, empty; one that cannot be read counts as empty, which costs time
-// for recovery but no data.
-func (m *Manager) readCheckpoint(d *dir, name string) map[metadata.TopicPartition]int64 {
+// readCheckpoints reads the directory's offset checkpoints, and returns the high watermarks.
+func (m *Manager) readCheckpoints(d *dir) (high map[metadata.TopicPartition]int64, err error) {
+	if d.recoveryPoints, err = m.readCheckpoint(d, recoveryPointFile); err != nil {
+		return nil, err
+	}
+	if d.logStarts, err = m.readCheckpoint(d, logStartFile); err != nil {
+		return nil, err
+	}
+	if d.cleaned, err = m.readCheckpoint(d, cleanerFile); err != nil {
+		return nil, err
+	}
+	return m.readCheckpoint(d, highWatermarkFile)
+}
+
+// readCheckpoint reads an offset checkpoint. A missing one is made, empty. One that cannot be read, or that is no checkpoint, is an error, as it
+// takes the directory offline in Kafka too (3.9 CheckpointFileWithFailureHandler.read); only one with a number that is none counts as empty.
+func (m *Manager) readCheckpoint(d *dir, name string) (map[metadata.TopicPartition]int64, error) {
 	path := filepath.Join(d.path, name)
 	offsets, err := logstore.ReadOffsets(m.opts.FS, path)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = vfs.WriteFile(m.opts.FS, path, nil, false)
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return map[metadata.TopicPartition]int64{}, vfs.WriteFile(m.opts.FS, path, nil, false)
+	case logstore.IsBadNumber(err):
 		m.logger.Warn("checkpoint cannot be read, taking it as empty", "file", path, "err", err)
-		return map[metadata.TopicPartition]int64{}
+		return map[metadata.TopicPartition]int64{}, nil
 	}
-	return offsets
+	return offsets, err
 }
 
 func (m *Manager) loadLogs(d *dir, list []found, high map[metadata.TopicPartition]int64) error {
@@ -179,6 +193,7 @@ func (m *Manager) loadLog(d *dir, f found, high map[metadata.TopicPartition]int6
 	o := m.logOptions(d, f.path, f.tp)
 	o.Config = m.opts.TopicConfig(f.tp.Topic)
 	o.RecoveryPoint, o.LogStartOffset, o.CleanShutdown = d.recoveryPoints[f.tp], d.logStarts[f.tp], d.clean
+	_, o.Cleaned = d.cleaned[f.tp]
 	l, err := logstore.Open(o)
 	if err != nil {
 		return err
@@ -198,7 +213,7 @@ func (m *Manager) loadLog(d *dir, f found, high map[metadata.TopicPartition]int6
 func (m *Manager) logOptions(d *dir, path string, tp metadata.TopicPartition) logstore.Options {
 	return logstore.Options{
 		FS: m.opts.FS, Dir: path, TopicPartition: tp, Clock: m.opts.Clock, Logger: m.logger, Codecs: m.opts.Codecs,
-		Buffers: m.buffers, Producers: m.opts.Producers,
+		Buffers: m.buffers, Files: m.files, Producers: m.opts.Producers,
 		OnRecoveryPointLowered: func(*logstore.Log) error { return m.checkpointRecoveryPoints(d) },
 		OnIOError:              func(err error) { m.failDir(d, err) },
 	}

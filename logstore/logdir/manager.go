@@ -28,6 +28,7 @@ const (
 	recoveryPointFile  = "recovery-point-offset-checkpoint"
 	logStartFile       = "log-start-offset-checkpoint"
 	highWatermarkFile  = "replication-offset-checkpoint"
+	cleanerFile        = "cleaner-offset-checkpoint"
 	remoteLogIndexDir  = "remote-log-index-cache"
 	metadataTopic      = "__cluster_metadata"
 	cleanShutdownValue = `{"version":0,"brokerEpoch":-1}`
@@ -46,6 +47,7 @@ type Options struct {
 	Producers   logstore.ProducerOptions
 
 	RecoveryThreads                 int           // num.recovery.threads.per.data.dir
+	MaxOpenFiles                    int           // files of logs kept open; 0 = half of what the process may open
 	FileDeleteDelay                 time.Duration // log.segment.delete.delay.ms, for whole partitions
 	InitialDelay                    time.Duration // before the first periodic work; Kafka's is 30 s
 	RetentionCheckInterval          time.Duration // log.retention.check.interval.ms
@@ -64,6 +66,7 @@ type Manager struct {
 	opts    Options
 	logger  *slog.Logger
 	buffers *logstore.Buffers
+	files   *logstore.Files
 
 	mu       sync.Mutex
 	dirs     []*dir // live ones, in the order of log.dirs
@@ -72,6 +75,7 @@ type Manager struct {
 	making   map[metadata.TopicPartition]chan struct{} // closed when made, or not
 	removals map[*removal]struct{}
 	closed   bool
+	leftover []func() // what is left to do for directories that failed since closed was set
 
 	epochMu sync.Mutex // held by SaveEpochs
 
@@ -98,6 +102,7 @@ type dir struct {
 	recoveryPoints, logStarts map[metadata.TopicPartition]int64 // as found at start
 
 	checkpointMu sync.Mutex
+	cleaned      map[metadata.TopicPartition]int64            // the cleaner's checkpoint, of logs that are here since the start; guarded by checkpointMu
 	written      map[string]map[metadata.TopicPartition]int64 // what is in the checkpoint files, by name
 	failed       bool                                         // guarded by checkpointMu: write no more
 }
@@ -123,8 +128,11 @@ func Prepare(opts Options) (*Manager, error) {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
 	opts.RecoveryThreads = max(1, opts.RecoveryThreads)
+	if opts.MaxOpenFiles <= 0 {
+		opts.MaxOpenFiles = vfs.OpenFileLimit() / 2
+	}
 	m := &Manager{
-		opts: opts, logger: opts.Logger, buffers: new(logstore.Buffers),
+		opts: opts, logger: opts.Logger, buffers: new(logstore.Buffers), files: logstore.NewFiles(opts.MaxOpenFiles),
 		offline: map[string]error{}, logs: map[metadata.TopicPartition]*entry{},
 		making: map[metadata.TopicPartition]chan struct{}{}, removals: map[*removal]struct{}{},
 	}
@@ -196,7 +204,14 @@ func (m *Manager) prepareDir(path string) (*dir, error) {
 // disagree are an error.
 func (m *Manager) Identity() (brokerID int32, clusterID string, err error) {
 	brokerID = -1
+	owners := map[string]string{}
 	for _, d := range m.dirs {
+		if id := d.meta.DirectoryID; id != "" {
+			if other, twice := owners[id]; twice {
+				return -1, "", &MetaError{fmt.Errorf("directory.id %s is that of %s and of %s", id, other, d.path)}
+			}
+			owners[id] = d.path
+		}
 		if id := d.meta.BrokerID; id >= 0 {
 			if brokerID >= 0 && brokerID != id {
 				return -1, "", &MetaError{fmt.Errorf("broker.id is not the same in all log directories: %d and %d", brokerID, id)}
@@ -232,6 +247,7 @@ func (m *Manager) Abandon() {
 	for _, d := range dirs {
 		d.lock.Close()
 	}
+	m.finishLeftover()
 }
 
 // Get returns the partition's log.
@@ -328,7 +344,7 @@ func (m *Manager) failDir(d *dir, err error) {
 		m.opts.OnDirFailure(d.path, lost, err)
 	}
 	// The caller may be a goroutine that Close of its log waits for.
-	m.background(func() {
+	cleanup := func() {
 		d.checkpointMu.Lock()
 		d.failed = true
 		d.checkpointMu.Unlock()
@@ -336,21 +352,38 @@ func (m *Manager) failDir(d *dir, err error) {
 			l.Close() // lets go of the files; it says again that the log is offline
 		}
 		d.lock.Close()
-	})
+	}
+	if !m.background(cleanup) {
+		m.mu.Lock()
+		m.leftover = append(m.leftover, cleanup) // Close or Abandon is under way, and does it at its end
+		m.mu.Unlock()
+	}
 }
 
-// background runs f in a goroutine that Close waits for.
-func (m *Manager) background(f func()) {
+// finishLeftover lets go of the directories that failed while Close or Abandon was under way.
+func (m *Manager) finishLeftover() {
+	m.mu.Lock()
+	list := m.leftover
+	m.leftover = nil
+	m.mu.Unlock()
+	for _, f := range list {
+		f()
+	}
+}
+
+// background runs f in a goroutine that Close waits for, unless that is under way already; it says whether it does.
+func (m *Manager) background(f func()) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
-		return
+		return false
 	}
 	m.bg.Add(1)
 	go func() {
 		defer m.bg.Done()
 		f()
 	}()
+	return true
 }
 
 // errClosed is for calls after Close.

@@ -1,6 +1,7 @@
 package logdir
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,8 +10,10 @@ import (
 	"strings"
 	"time"
 
+	"gokafka/config"
 	"gokafka/internal/vfs"
 	"gokafka/logstore"
+	"gokafka/metadata"
 )
 
 const (
@@ -23,7 +26,7 @@ type Meta struct {
 	Version     int
 	BrokerID    int32 // -1 = not there
 	ClusterID   string
-	DirectoryID string // version 1 only
+	DirectoryID string
 }
 
 // readMeta reads meta.properties; ok is false if there is none.
@@ -36,14 +39,17 @@ func readMeta(fsys vfs.FS, dir string) (m Meta, ok bool, err error) {
 	if err != nil {
 		return m, false, err
 	}
-	m, err = parseMeta(string(b))
-	if err != nil {
-		return m, false, &MetaError{fmt.Errorf("%s: %w", path, err)}
+	if m, err = parseMeta(b); err != nil {
+		return m, false, fmt.Errorf("%s: %w", path, err)
+	}
+	if reservedDirectoryID(m.DirectoryID) {
+		return m, false, &MetaError{fmt.Errorf("%s: directory.id %s is reserved", path, m.DirectoryID)}
 	}
 	return m, true, nil
 }
 
-// MetaError says that a meta.properties does not fit the broker. The broker must not start, whatever other directories say.
+// MetaError says that a meta.properties does not fit the broker or the other directories'. The broker must not start. One that merely cannot be
+// read takes its directory offline.
 type MetaError struct{ err error }
 
 func (e *MetaError) Error() string { return e.err.Error() }
@@ -51,50 +57,71 @@ func (e *MetaError) Error() string { return e.err.Error() }
 // Unwrap returns the cause.
 func (e *MetaError) Unwrap() error { return e.err }
 
-// parseMeta reads versions 0 (ZooKeeper) and 1 (KRaft, where the broker id is called node.id). Order, comments and unknown keys do not
-// matter (Kafka 3.9 MetaProperties).
-func parseMeta(text string) (Meta, error) {
-	props := map[string]string{}
-	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(line)
-		if line == "" || line[0] == '#' || line[0] == '!' {
-			continue
-		}
-		key, value, _ := strings.Cut(line, "=")
-		props[strings.TrimSpace(key)] = strings.TrimSpace(strings.ReplaceAll(value, `\`, ""))
+// parseMeta reads versions 0 (ZooKeeper), which a file without a version has, and 1 (KRaft, where the broker id is called node.id). Unknown
+// keys do not matter (Kafka 3.9 MetaProperties).
+func parseMeta(text []byte) (Meta, error) {
+	m := Meta{BrokerID: -1}
+	props, err := config.ParseProperties(text)
+	if err != nil {
+		return m, err
 	}
-	m := Meta{BrokerID: -1, ClusterID: props["cluster.id"], DirectoryID: props["directory.id"]}
+	m.ClusterID, m.DirectoryID = props["cluster.id"], props["directory.id"]
 	idKey := "broker.id"
-	switch v := props["version"]; v {
-	case "0":
-	case "1":
-		m.Version, idKey = 1, "node.id"
-	default:
-		return m, fmt.Errorf("version %q is not 0 or 1", v)
+	if text, there := props["version"]; there {
+		switch v, err := strconv.ParseInt(text, 10, 32); {
+		case err != nil || v < 0 || v > 1:
+			return m, fmt.Errorf("version %q is not 0 or 1", text)
+		case v == 1:
+			m.Version, idKey = 1, "node.id"
+		}
 	}
 	if text, there := props[idKey]; there {
 		id, err := strconv.ParseInt(text, 10, 32)
-		if err != nil || id < 0 {
+		switch {
+		case err != nil:
 			return m, fmt.Errorf("%s %q is not a broker id", idKey, text)
+		case id < 0:
+			return m, &MetaError{fmt.Errorf("%s %d is nobody's", idKey, id)}
 		}
 		m.BrokerID = int32(id)
 	}
+	if m.Version == 1 && (m.ClusterID == "" || m.BrokerID < 0) {
+		return m, errors.New("version 1 without cluster.id or node.id")
+	}
+	if text, there := props["directory.id"]; there {
+		if _, err := parseDirectoryID(text); err != nil {
+			return m, fmt.Errorf("directory.id: %w", err)
+		}
+	}
 	return m, nil
 }
+
+// parseDirectoryID reads an id as Java's Uuid does, which may be padded.
+func parseDirectoryID(text string) (metadata.TopicID, error) {
+	return metadata.ParseTopicID(strings.TrimSuffix(text, "=="))
+}
+
+// reservedDirectoryID is whether an id is one of the first hundred, which stand for lost, unassigned and the like (Kafka 3.9 DirectoryId).
+func reservedDirectoryID(text string) bool {
+	id, err := parseDirectoryID(text)
+	return err == nil && binary.BigEndian.Uint64(id[:8]) == 0 && int64(binary.BigEndian.Uint64(id[8:])) < reservedIDs
+}
+
+const reservedIDs = 100
 
 // encodeMeta is the file as Java writes it.
 func encodeMeta(m Meta, now time.Time) []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "#\n#%s\n", now.UTC().Format("Mon Jan 02 15:04:05 MST 2006"))
-	if m.Version == 0 {
-		fmt.Fprintf(&b, "broker.id=%d\nversion=0\ncluster.id=%s\n", m.BrokerID, m.ClusterID)
-		return []byte(b.String())
+	idKey := "broker.id"
+	if m.Version == 1 {
+		idKey = "node.id"
 	}
-	fmt.Fprintf(&b, "node.id=%d\n", m.BrokerID)
+	fmt.Fprintf(&b, "%s=%d\n", idKey, m.BrokerID)
 	if m.DirectoryID != "" {
 		fmt.Fprintf(&b, "directory.id=%s\n", m.DirectoryID)
 	}
-	fmt.Fprintf(&b, "version=1\ncluster.id=%s\n", m.ClusterID)
+	fmt.Fprintf(&b, "version=%d\ncluster.id=%s\n", m.Version, m.ClusterID)
 	return []byte(b.String())
 }
 

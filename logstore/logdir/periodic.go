@@ -1,6 +1,8 @@
 package logdir
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"gokafka/logstore"
@@ -9,6 +11,7 @@ import (
 // Start begins the periodic work.
 func (m *Manager) Start() {
 	o := &m.opts
+	m.background(m.relieveFiles)
 	m.every(o.RetentionCheckInterval, m.ApplyRetention)
 	m.every(o.FlushCheckInterval, m.flushOld)
 	m.every(o.RecoveryPointCheckpointInterval, func() { m.warn("checkpoint of recovery points", m.CheckpointRecoveryPoints()) })
@@ -38,6 +41,38 @@ func (m *Manager) every(interval time.Duration, f func()) {
 		}
 	})
 }
+
+// relieveFiles flushes logs, those first that were not flushed for the longest time, when more files are open than should be because their writes
+// are not synced: then they can be closed.
+func (m *Manager) relieveFiles() {
+	for {
+		select {
+		case <-m.files.Pressed():
+		case <-m.ctx.Done():
+			return
+		}
+		if m.files.Trim() {
+			continue
+		}
+		logs := m.All()
+		slices.SortFunc(logs, func(a, b *logstore.Log) int { return cmp.Compare(a.LastFlush(), b.LastFlush()) })
+		for i, l := range logs {
+			if m.ctx.Err() != nil || i%16 == 15 && m.files.Trim() {
+				break
+			}
+			if err := l.Flush(true); err != nil {
+				m.logger.Warn("flush failed", "topic", l.TopicPartition().Topic, "partition", l.TopicPartition().Partition, "err", err)
+			}
+		}
+		m.files.Trim()
+		if m.opts.Clock.Sleep(m.ctx, relievePause) != nil {
+			return
+		}
+	}
+}
+
+// relievePause keeps the disk usable while more files are in use at once than should be.
+const relievePause = time.Second
 
 func (m *Manager) warn(what string, err error) {
 	if err != nil {
