@@ -89,7 +89,6 @@ func (m *Manager) serveFull(ctx context.Context, q *Request, resp *protocol.Fetc
 	if q.SessionEpoch == EpochInitial {
 		resp.SessionID = m.open(q, entries)
 	}
-	groupTopics(resp)
 }
 
 // serveIncremental serves a request of a session, whose turn it is until a later request takes over.
@@ -120,46 +119,4 @@ func (m *Manager) serveIncremental(ctx context.Context, q *Request, t turn, resp
 		return
 	}
 	resp.Results = inc.finish()
-	groupTopics(resp)
-}
-
-// groupTopics brings the results of one topic side by side, in the order of their first ones.
-func groupTopics(resp *protocol.FetchResponse) {
-	type topic struct {
-		name string
-		id   [16]byte
-	}
-	var prev topic
-	seen := map[topic]int{}
-	mixed := false
-	for i := range resp.Results {
-		t := topic{resp.Results[i].Topic, resp.Results[i].TopicID}
-		if i > 0 && t == prev {
-			continue
-		}
-		if _, ok := seen[t]; ok {
-			mixed = true
-		}
-		seen[t] = len(seen)
-		prev = t
-	}
-	if !mixed {
-		return
-	}
-	clear(seen)
-	var groups [][]protocol.FetchResult
-	for _, r := range resp.Results {
-		t := topic{r.Topic, r.TopicID}
-		g, ok := seen[t]
-		if !ok {
-			g = len(groups)
-			seen[t] = g
-			groups = append(groups, nil)
-		}
-		groups[g] = append(groups[g], r)
-	}
-	resp.Results = resp.Results[:0]
-	for _, g := range groups {
-		resp.Results = append(resp.Results, g...)
-	}
 }

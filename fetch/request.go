@@ -46,12 +46,14 @@ func (p *Part) key() Key {
 
 // Request is a Fetch request in the words of this package.
 type Request struct {
-	Version      int16
-	ReplicaID    int32 // a follower's broker id, or below 0
-	Isolation    replication.Isolation
-	MaxWait      time.Duration
-	MinBytes     int
-	MaxBytes     int
+	Version   int16
+	ReplicaID int32 // a follower's broker id, or below 0
+	Isolation replication.Isolation
+	MaxWait   time.Duration
+	MinBytes  int
+	MaxBytes  int
+	// HardLimit is the rule of versions 0 to 2: not even the first batch may exceed the limits. A part of it counts as read.
+	HardLimit    bool
 	SessionID    int32
 	SessionEpoch int32
 	Parts        []Part
@@ -106,6 +108,7 @@ type entry struct {
 	erroneous bool // result is an error of the checks that come before the read, which is no reason to answer at once
 	answerNow bool // result is a reason to answer at once
 	more      bool // there is more to tell than the result could hold, or the same will have to be told again
+	part      int  // with HardLimit: bytes of the first batch that fit, when it does not
 	readable  int  // bytes that could be read without the request's limit, -1 not known
 }
 
@@ -122,7 +125,7 @@ func (e *entry) release() {
 
 func (e *entry) bytes() int {
 	if e.result.Records == nil {
-		return 0
+		return e.part
 	}
 	return e.result.Records.Len()
 }
@@ -142,7 +145,7 @@ type budget struct {
 // readEntry reads one partition. Called with the entry owned by the caller.
 func (m *Manager) readEntry(q *Request, im *metadata.Image, e *entry, b *budget) {
 	e.release()
-	e.read, e.erroneous, e.answerNow, e.more, e.readable = true, false, false, false, -1
+	e.read, e.erroneous, e.answerNow, e.more, e.part, e.readable = true, false, false, false, 0, -1
 	if e.Topic == "" && !e.ID.IsZero() {
 		if t := im.TopicByID(e.ID); t != nil {
 			e.Topic = t.Name
@@ -203,7 +206,7 @@ func (m *Manager) couldRead(q *Request, e *entry) int {
 	if p == nil || !e.more || e.result.ErrorCode != 0 {
 		return e.readable
 	}
-	rq := e.readRequest(q, 0, true)
+	rq := e.readRequest(q, 0, !q.HardLimit)
 	rq.MaxBytes = math.MaxInt32
 	if r, err := p.Read(&rq); err == nil && r.Records != nil {
 		e.readable = max(e.readable, min(r.Records.Len(), int(e.MaxBytes)))
@@ -265,6 +268,10 @@ func (m *Manager) took(q *Request, e *entry, r *replication.ReadResult, b *budge
 	e.more = e.FetchOffset < visible
 	// One read ends with its segment, so that min bytes may never be reached, however much is there (Kafka 3.9 DelayedFetch, case F).
 	e.answerNow = r.OlderSegment
+	if q.HardLimit && r.Records == nil && r.FirstBatchBytes > 0 {
+		e.part = min(r.FirstBatchBytes, int(e.MaxBytes), b.bytes)
+		b.bytes -= e.part
+	}
 	if r.Records == nil {
 		return
 	}

@@ -32,7 +32,7 @@ func (r *round) readAll() {
 
 // readUnread reads the partitions that are not read yet, within what the read ones left of the budget.
 func (r *round) readUnread() {
-	r.budget = budget{bytes: r.q.MaxBytes, minBatch: true}
+	r.budget = budget{bytes: r.q.MaxBytes, minBatch: !r.q.HardLimit}
 	for _, e := range r.list {
 		if e.read {
 			if n := e.bytes(); n > 0 {

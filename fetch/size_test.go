@@ -213,3 +213,48 @@ func TestAuthorization(t *testing.T) {
 	q.Authorize = func(string) error { return errDenied }
 	expect(t, "no longer", h.do(q), "a-0:err29")
 }
+
+// Versions 0 to 2 have hard limits: a first batch that does not fit comes not at all, but as the part of it that would fit has been read, the answer does not wait.
+func TestHardLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(t, 10)
+		h.lead("a", 3)
+		size := h.append("a", 0, 1, 100)
+		h.append("a", 0, 1, 100)
+		h.append("a", 1, 1, 100)
+		for _, c := range []struct {
+			one   int // partition_max_bytes
+			min   int
+			parts []Part
+			want  string
+			took  time.Duration
+		}{
+			{size - 1, 1, []Part{part("a", 0, 0), part("a", 1, 0)}, "a-0 a-1", 0},
+			{size, 1, []Part{part("a", 0, 0), part("a", 1, 0)}, "a-0[0..0] a-1[0..0]", 0},
+			{size, size + 1, []Part{part("a", 0, 0)}, "a-0[0..0]", maxWait},
+			{10, 20, []Part{part("a", 0, 0), part("a", 1, 0)}, "a-0 a-1", 0},
+			{10, 21, []Part{part("a", 0, 0), part("a", 1, 0)}, "a-0 a-1", maxWait},
+			{0, 1, []Part{part("a", 0, 0)}, "a-0", maxWait},
+			{10, 1, []Part{part("a", 2, 0)}, "a-2", maxWait},
+		} {
+			q := ask(c.parts...).wait(maxWait)
+			q.Version, q.HardLimit, q.MinBytes = 2, true, c.min
+			for i := range q.Parts {
+				q.Parts[i].MaxBytes = int32(c.one)
+			}
+			began := time.Now()
+			expect(t, "hard limit", h.do(q), c.want)
+			if took := time.Since(began); took != c.took {
+				t.Errorf("partition limit %d, min bytes %d: answered after %v", c.one, c.min, took)
+			}
+		}
+	})
+}
+
+// Partitions come in the order of the request, though a topic is named twice for that.
+func TestOrderOfTopics(t *testing.T) {
+	h := newHost(t, 10)
+	h.lead("a", 2)
+	h.lead("b", 1)
+	expect(t, "topics that are not side by side", h.do(ask(part("a", 1, 0), part("b", 0, 0), part("a", 0, 0))), "a-1 b-0 a-0")
+}

@@ -26,8 +26,9 @@ type produceScratch struct {
 	resp    protocol.ProduceResponse
 }
 
-// Produce appends records, versions 3 to 11. v4 may answer KAFKA_STORAGE_ERROR, v5 adds the log start offset, v7 zstd (KIP-110),
-// v8 record errors (KIP-467), v9 is flexible, v10 hints at the leader (KIP-951), v11 may answer TRANSACTION_ABORTABLE (KIP-890).
+// Produce appends records, versions 0 to 11. v0 and v1 carry messages of magic 0, v2 of magic 1 too (KIP-32); they are converted to batches
+// of magic 2, as which clients may send them already. v1 adds the throttle time, v2 the append time, v3 batches and transactions (KIP-98).
+// v4 may answer KAFKA_STORAGE_ERROR, v5 adds the log start offset, v7 zstd (KIP-110), v8 record errors (KIP-467), v9 is flexible, v10 hints at the leader (KIP-951), v11 may answer TRANSACTION_ABORTABLE (KIP-890).
 //
 // The append is done, in the order of the connection's requests, when Produce returns; with acks=all the answer may come
 // later. acks=0 is never answered: an error closes the connection, which is how the client learns of it.
@@ -103,6 +104,9 @@ func (h *Handlers) planProduce(ctx context.Context, r *Request, head protocol.Pr
 		}
 		appends = append(appends, a)
 	}
+	if r.Version < 3 {
+		refuseBroken(appends)
+	}
 	if len(parts) > 1 {
 		// The answer groups partitions by topic.
 		slices.SortStableFunc(appends, func(a, b replication.Append) int { return slices.Compare(a.Topic, b.Topic) })
@@ -110,25 +114,42 @@ func (h *Handlers) planProduce(ctx context.Context, r *Request, head protocol.Pr
 	return appends
 }
 
-// scanBatches looks at the headers of all batches of a request, as Apache does before anything else (RequestUtils.hasTransactionalRecords): one that cannot be cut
+// scanBatches looks at the header of each part's first batch, as Apache does before anything else (RequestUtils.hasTransactionalRecords): one that cannot be cut
 // off refuses the request as a whole.
 func scanBatches(parts []protocol.ProducePart) (transactional bool, refused error) {
 	for i := range parts {
-		for rest := parts[i].Records; len(rest) > 0; {
-			b, next, err := record.Next(rest)
-			if errors.Is(err, kerr.CorruptMessage) {
-				return false, &topics.Error{Code: kerr.CorruptMessage, Message: err.Error()}
-			}
-			if err != nil {
-				break // cut short, or of an old format: the partition's own error
-			}
-			if b.IsTransactional() {
-				return true, nil
-			}
-			rest = next
+		b, _, err := record.Next(parts[i].Records)
+		if errors.Is(err, kerr.CorruptMessage) {
+			return false, &topics.Error{Code: kerr.CorruptMessage, Message: err.Error()}
+		}
+		if err == nil && b.IsTransactional() { // one that is cut short, or of an old format, is the partition's own affair
+			return true, nil
 		}
 	}
 	return false, nil
+}
+
+// refuseBroken refuses a request of message sets as a whole if one that might be appended cannot be cut into messages: Apache looks through all of them for
+// transactions before it appends any (ReplicaManager.handleProduceAppend).
+func refuseBroken(appends []replication.Append) {
+	for i := range appends {
+		if appends[i].Err != nil {
+			continue
+		}
+		for rest := appends[i].Records; ; {
+			_, _, behind, err := record.NextAny(rest)
+			if errors.Is(err, kerr.CorruptMessage) {
+				for j := range appends {
+					appends[j].Err = kerr.CorruptMessage
+				}
+				return
+			}
+			if err != nil {
+				break
+			}
+			rest = behind
+		}
+	}
 }
 
 // checkProduce makes the checks that precede the append.
@@ -146,8 +167,12 @@ func (h *Handlers) checkProduce(ctx context.Context, r *Request, im *metadata.Im
 	case topic.Partition(p.Partition) == nil:
 		return kerr.UnknownTopicOrPartition
 	}
-	if _, err := record.ProduceBatch(p.Records, r.Version < 7); err != nil {
-		return err
+	if r.Version >= 3 {
+		if _, err := record.ProduceBatch(p.Records, r.Version < 7); err != nil {
+			return err
+		}
+	} else if p.Records == nil {
+		return kerr.InvalidRecord
 	}
 	switch {
 	case acks != replication.AcksNone && acks != replication.AcksLeader && acks != replication.AcksAll:

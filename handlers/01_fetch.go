@@ -7,16 +7,15 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"gokafka/config"
 	"gokafka/fetch"
 	"gokafka/metadata"
 	"gokafka/protocol"
-	"gokafka/record"
 	"gokafka/replication"
 	"gokafka/security"
 )
 
-// Fetch reads records, versions 4 to 17. v5 adds log start offsets, v7 sessions (KIP-227), v9 the leader epoch (KIP-320), v10 zstd,
+// Fetch reads records, versions 0 to 17. Before v4 they are converted: to magic 0 for v0 and v1, to magic 1 for v2 and v3. v1 adds the
+// throttle time, v3 a limit for the whole answer (KIP-74), v4 batches of magic 2 and the isolation level (KIP-98), v5 log start offsets, v7 sessions (KIP-227), v9 the leader epoch (KIP-320), v10 zstd,
 // v11 racks (KIP-392), v12 is flexible and tells of diverging epochs (KIP-595), v13 names topics by id (KIP-516), v15 moves the
 // replica into a tag (KIP-903), v16 hints at the leader (KIP-951), v17 adds the follower's directory (KIP-853).
 func (h *Handlers) Fetch(ctx context.Context, r *Request) (Answer, error) {
@@ -29,7 +28,7 @@ func (h *Handlers) Fetch(ctx context.Context, r *Request) (Answer, error) {
 		return Answer{Fetch: refusedFetch(r.Version, q)}, nil
 	}
 	resp := h.Fetches.Serve(ctx, h.fetchRequest(ctx, r, q))
-	h.finishFetch(r, resp)
+	h.finishFetch(r, q, resp)
 	return Answer{Fetch: resp}, nil
 }
 
@@ -81,6 +80,7 @@ func (h *Handlers) fetchRequest(ctx context.Context, r *Request, q *kmsg.FetchRe
 	if !follower {
 		f.MaxBytes = min(f.MaxBytes, int(h.Config.FetchMaxBytes))
 	}
+	f.HardLimit = r.Version < 3
 	f.MinBytes = min(int(q.MinBytes), f.MaxBytes)
 	if r.Version >= 7 {
 		f.SessionID, f.SessionEpoch = q.SessionID, q.SessionEpoch
@@ -126,25 +126,17 @@ func (h *Handlers) fetchRequest(ctx context.Context, r *Request, q *kmsg.FetchRe
 	return f
 }
 
-// finishFetch adapts an answer to its version: codes and codecs that the client does not know, and addresses of the leaders it is pointed to.
-func (h *Handlers) finishFetch(r *Request, resp *protocol.FetchResponse) {
-	im := h.Cluster.Image()
+// finishFetch adapts an answer to its version: codes, codecs and formats that the client does not know, and addresses of the leaders it is pointed to.
+func (h *Handlers) finishFetch(r *Request, q *kmsg.FetchRequest, resp *protocol.FetchResponse) {
+	if r.Version < 10 {
+		h.finishOldFetch(r, q, resp)
+		return
+	}
 	for i := range resp.Results {
 		p := &resp.Results[i]
-		switch {
-		case p.ErrorCode == kerr.KafkaStorageError.Code && r.Version <= 5:
-			p.ErrorCode = kerr.NotLeaderForPartition.Code
-		case r.Version >= 16 && (p.ErrorCode == kerr.NotLeaderForPartition.Code || p.ErrorCode == kerr.FencedLeaderEpoch.Code):
+		if r.Version >= 16 && (p.ErrorCode == kerr.NotLeaderForPartition.Code || p.ErrorCode == kerr.FencedLeaderEpoch.Code) {
 			tp := metadata.TopicPartition{Topic: p.Topic, Partition: p.Partition}
 			p.Leader, resp.NodeEndpoints = h.leaderHint(tp, p.Leader.LeaderID, p.Leader.LeaderEpoch, r.Conn.Listener, resp.NodeEndpoints)
-		case r.Version < 10 && p.ErrorCode == 0 && im.Topic(p.Topic) != nil && compressedByZstd(h.Settings.Topic(p.Topic)):
-			if p.Records != nil {
-				p.Records.Release()
-			}
-			*p = protocol.NewFetchResult(p.Topic, p.TopicID, p.Partition)
-			p.ErrorCode, p.Aborted = kerr.UnsupportedCompressionType.Code, []protocol.AbortedTransaction{}
 		}
 	}
 }
-
-func compressedByZstd(c *config.Topic) bool { return c.CompressionType == record.Zstd.String() }

@@ -23,11 +23,15 @@ var timestampSince = map[int64]int16{
 	replication.TimestampLatestTiered:  9,
 }
 
-// ListOffsets finds offsets by time, versions 1 to 9. v2 adds the isolation level, v4 the
+// ListOffsets finds offsets by time, versions 0 to 9. v0 asks for a list of offsets at which segments begin, v1 for one record (KIP-79). v2 adds the isolation level, v4 the
 // leader epoch (KIP-320), v5 OFFSET_NOT_AVAILABLE, v6 is flexible, v7 the newest timestamp (KIP-734), v8 the earliest local
 // offset (KIP-405), v9 the latest tiered one (KIP-1005).
 func (h *Handlers) ListOffsets(ctx context.Context, r *Request, q *kmsg.ListOffsetsRequest) *kmsg.ListOffsetsResponse {
 	resp := q.ResponseKind().(*kmsg.ListOffsetsResponse)
+	if r.Version == 0 {
+		h.listOldOffsets(ctx, r, q, resp)
+		return resp
+	}
 	seen := map[metadata.TopicPartition]int{}
 	for i := range q.Topics {
 		for j := range q.Topics[i].Partitions {
@@ -84,5 +88,36 @@ func (h *Handlers) listOffset(r *Request, tp metadata.TopicPartition, q *kmsg.Li
 	rp.ErrorCode = h.code(err)
 	if rp.ErrorCode == kerr.OffsetNotAvailable.Code && r.Version < 5 {
 		rp.ErrorCode = kerr.LeaderNotAvailable.Code
+	}
+}
+
+// listOldOffsets answers version 0.
+func (h *Handlers) listOldOffsets(ctx context.Context, r *Request, q *kmsg.ListOffsetsRequest, resp *kmsg.ListOffsetsResponse) {
+	for i := range q.Topics {
+		t := &q.Topics[i]
+		rt := kmsg.NewListOffsetsResponseTopic()
+		rt.Topic = t.Topic
+		allowed := h.may(ctx, r, security.Describe, security.Topic, t.Topic)
+		for j := range t.Partitions {
+			p := &t.Partitions[j]
+			rp := kmsg.NewListOffsetsResponseTopicPartition()
+			rp.Partition = p.Partition
+			switch {
+			case !allowed:
+				rp.ErrorCode = kerr.TopicAuthorizationFailed.Code
+			case p.Timestamp < replication.TimestampEarliest:
+				rp.ErrorCode = kerr.UnsupportedVersion.Code
+			case p.MaxNumOffsets < 0:
+				rp.ErrorCode = kerr.UnknownServerError.Code // as Apache, which wants to make an array of that size
+			default:
+				part, err := h.Replicas.Lookup(metadata.TopicPartition{Topic: t.Topic, Partition: p.Partition})
+				if err == nil {
+					rp.OldStyleOffsets, err = part.OffsetsBefore(p.Timestamp, int(p.MaxNumOffsets), q.ReplicaID == replication.Consumer, q.ReplicaID != debuggingReplica)
+				}
+				rp.ErrorCode = h.code(err)
+			}
+			rt.Partitions = append(rt.Partitions, rp)
+		}
+		resp.Topics = append(resp.Topics, rt)
 	}
 }

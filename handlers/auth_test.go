@@ -126,6 +126,14 @@ func deniedRequests(t *testing.T) []denied {
 			q.Topics = append(q.Topics, rt)
 			return q
 		}), kerr.TopicAuthorizationFailed, nil},
+		{"delete records", byName(func(n string) kmsg.Request {
+			q := kmsg.NewPtrDeleteRecordsRequest()
+			q.Version = 2
+			rt := kmsg.NewDeleteRecordsRequestTopic()
+			rt.Topic, rt.Partitions = n, []kmsg.DeleteRecordsRequestTopicPartition{kmsg.NewDeleteRecordsRequestTopicPartition()}
+			q.Topics = append(q.Topics, rt)
+			return q
+		}), kerr.TopicAuthorizationFailed, nil},
 		{"producer id", fixed(version(kmsg.NewPtrInitProducerIDRequest(), 4)), kerr.ClusterAuthorizationFailed, nil},
 		{"producer id of a transactional id", byName(func(n string) kmsg.Request {
 			q := kmsg.NewPtrInitProducerIDRequest()
@@ -148,6 +156,13 @@ func deniedRequests(t *testing.T) []denied {
 			q.Version = 3
 			rt := kmsg.NewCreatePartitionsRequestTopic()
 			rt.Topic, rt.Count = n, 5
+			q.Topics = append(q.Topics, rt)
+			return q
+		}), kerr.TopicAuthorizationFailed, nil},
+		{"describe producers", byName(func(n string) kmsg.Request {
+			q := kmsg.NewPtrDescribeProducersRequest()
+			rt := kmsg.NewDescribeProducersRequestTopic()
+			rt.Topic, rt.Partitions = n, []int32{0}
 			q.Topics = append(q.Topics, rt)
 			return q
 		}), kerr.TopicAuthorizationFailed, nil},

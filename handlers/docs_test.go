@@ -33,8 +33,7 @@ const compatibilityTail = `
 ## Not served yet
 
 Groups, transactions, ACLs, SASL and TLS, quotas, altering configs, reassignment and elections by request, log directory requests. FindCoordinator answers
-COORDINATOR_NOT_AVAILABLE until there are coordinators, and so does InitProducerId for a transactional id. Produce before version 3 and Fetch
-before version 4 (message formats 0 and 1) and ListOffsets version 0 are not served.
+COORDINATOR_NOT_AVAILABLE until there are coordinators, and so does InitProducerId for a transactional id.
 
 A configuration key that has no effect yet is named in a warning at start (docs/config.md lists them all); one that would be unsafe to ignore
 (TLS, SASL, authorizers) refuses the start.
@@ -44,7 +43,14 @@ A configuration key that has no effect yet is named in a warning at start (docs/
 | where | Apache 3.9.1 | gokafka |
 |---|---|---|
 | Produce, codec id above 4 or data that does not decompress | UNKNOWN_SERVER_ERROR | INVALID_RECORD |
+| Produce 0–2, lengths or timestamps that a message cannot have | UNKNOWN_SERVER_ERROR | INVALID_RECORD |
 | Produce with a null records field | never answers | INVALID_RECORD |
+| Produce 0–2 and Fetch 0–3, a batch that unpacks to more than 64 MiB and has to be converted | no bound | MESSAGE_TOO_LARGE |
+| Fetch 0–3, a stored batch whose CRC is wrong | converted, with new CRCs | CORRUPT_MESSAGE, or the answer ends before it |
+| Fetch 0–3, the first data batch behind control batches | comes twice | comes once |
+| Fetch 0–9 of a topic that the client may not read | may be told that it is zstd, or not to be converted | TOPIC_AUTHORIZATION_FAILED |
+| Fetch, the records of a partition with UNSUPPORTED_COMPRESSION_TYPE or UNSUPPORTED_VERSION | null | empty |
+| ListOffsets by time, with segments of magic 0 in front | nothing, if they were written to after that time | the first record at or after that time |
 | Metadata v12 with a null name and no id | UNKNOWN_SERVER_ERROR for each topic | INVALID_REQUEST for each topic |
 | FindCoordinator, unknown key type | UNKNOWN_SERVER_ERROR | INVALID_REQUEST |
 | CreateTopics with an assignment without replicas | never answers | INVALID_REPLICA_ASSIGNMENT |

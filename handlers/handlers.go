@@ -17,6 +17,7 @@ import (
 	"gokafka/metadata"
 	"gokafka/producerid"
 	"gokafka/protocol"
+	"gokafka/record"
 	"gokafka/replication"
 	"gokafka/security"
 	"gokafka/settings"
@@ -36,6 +37,7 @@ type Options struct {
 	Topics      *topics.Manager
 	Settings    *settings.Manager
 	ProducerIDs *producerid.Manager
+	Codecs      *record.Codecs // converts for old consumers
 	Authorizer  security.Authorizer
 	Clock       *clock.Clock
 	Logger      *slog.Logger

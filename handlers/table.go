@@ -26,9 +26,9 @@ type Row struct {
 // Table is the set of served APIs, by key. Versions: those of Apache Kafka 3.9 that are wholly served; none that is not.
 func Table() []Row {
 	return []Row{
-		{Key: kmsg.Produce, Min: 3, Max: 11, Resource: security.Topic, Operation: security.Write, Serve: staged((*Handlers).Produce), fast: true},
-		{Key: kmsg.Fetch, Min: 4, Max: 17, Resource: security.Topic, Operation: security.Read, Serve: staged((*Handlers).Fetch), fast: true},
-		{Key: kmsg.ListOffsets, Min: 1, Max: 9, Resource: security.Topic, Operation: security.Describe, Serve: on((*Handlers).ListOffsets)},
+		{Key: kmsg.Produce, Min: 0, Max: 11, Resource: security.Topic, Operation: security.Write, Serve: staged((*Handlers).Produce), fast: true},
+		{Key: kmsg.Fetch, Min: 0, Max: 17, Resource: security.Topic, Operation: security.Read, Serve: staged((*Handlers).Fetch), fast: true},
+		{Key: kmsg.ListOffsets, Min: 0, Max: 9, Resource: security.Topic, Operation: security.Describe, Serve: on((*Handlers).ListOffsets)},
 		{Key: kmsg.Metadata, Min: 0, Max: 12, Resource: security.Topic, Operation: security.Describe, Serve: on((*Handlers).Metadata)},
 		{Key: kmsg.LeaderAndISR, Min: 0, Max: 7, Resource: security.Cluster, Operation: security.ClusterAction, Serve: on((*Handlers).LeaderAndISR), control: true},
 		{Key: kmsg.StopReplica, Min: 0, Max: 4, Resource: security.Cluster, Operation: security.ClusterAction, Serve: on((*Handlers).StopReplica), control: true},
@@ -38,12 +38,14 @@ func Table() []Row {
 		{Key: kmsg.ApiVersions, Min: 0, Max: 4, Operation: security.None, Serve: on((*Handlers).ApiVersions), control: true},
 		{Key: kmsg.CreateTopics, Min: 0, Max: 7, Resource: security.Topic, Operation: security.Create, Serve: on((*Handlers).CreateTopics)},
 		{Key: kmsg.DeleteTopics, Min: 0, Max: 6, Resource: security.Topic, Operation: security.Delete, Serve: on((*Handlers).DeleteTopics)},
+		{Key: kmsg.DeleteRecords, Min: 0, Max: 2, Resource: security.Topic, Operation: security.Delete, Serve: staged((*Handlers).DeleteRecords)},
 		{Key: kmsg.InitProducerID, Min: 0, Max: 5, Resource: security.Cluster, Operation: security.IdempotentWrite, Serve: on((*Handlers).InitProducerID)},
 		{Key: kmsg.OffsetForLeaderEpoch, Min: 0, Max: 4, Resource: security.Topic, Operation: security.Describe, Serve: on((*Handlers).OffsetForLeaderEpoch)},
 		{Key: kmsg.DescribeConfigs, Min: 0, Max: 4, Resource: security.Topic, Operation: security.DescribeConfigs, Serve: on((*Handlers).DescribeConfigs)},
 		{Key: kmsg.CreatePartitions, Min: 0, Max: 3, Resource: security.Topic, Operation: security.Alter, Serve: on((*Handlers).CreatePartitions)},
 		{Key: kmsg.AlterPartition, Min: 0, Max: 3, Resource: security.Cluster, Operation: security.ClusterAction, Serve: on((*Handlers).AlterPartition)},
 		{Key: kmsg.DescribeCluster, Min: 0, Max: 1, Resource: security.Cluster, Operation: security.Describe, Serve: on((*Handlers).DescribeCluster)},
+		{Key: kmsg.DescribeProducers, Min: 0, Max: 0, Resource: security.Topic, Operation: security.Read, Serve: on((*Handlers).DescribeProducers)},
 		{Key: kmsg.AllocateProducerIDs, Min: 0, Max: 0, Resource: security.Cluster, Operation: security.ClusterAction, Serve: on((*Handlers).AllocateProducerIDs)},
 	}
 }

@@ -52,8 +52,8 @@ func NewFetchResult(topic string, id [16]byte, partition int32) FetchResult {
 	}
 }
 
-// FetchResponse is the answer to a Fetch request, versions 4 to 17. Its records stay where they are: AppendFrame gives the bytes between them.
-// Results of one topic lie side by side.
+// FetchResponse is the answer to a Fetch request, versions 0 to 17. Its records stay where they are: AppendFrame gives the bytes between them.
+// Results keep their order, as Apache's do: only those of one topic that follow each other share an entry.
 type FetchResponse struct {
 	Version       int16
 	ThrottleMs    int32
@@ -78,7 +78,9 @@ func (f *FetchResponse) AppendFrame(dst []byte, cuts []Cut, correlationID int32)
 	w := writer{b: append(dst, 0, 0, 0, 0), flexible: f.IsFlexible()}
 	w.int32(correlationID)
 	w.noTags()
-	w.int32(f.ThrottleMs)
+	if f.Version >= 1 {
+		w.int32(f.ThrottleMs)
+	}
 	if f.Version >= 7 {
 		w.int16(f.ErrorCode)
 		w.int32(f.SessionID)
@@ -140,6 +142,9 @@ func (f *FetchResponse) appendHead(w *writer, r *FetchResult) {
 	w.int32(r.Partition)
 	w.int16(r.ErrorCode)
 	w.int64(r.HighWatermark)
+	if f.Version < 4 {
+		return
+	}
 	w.int64(r.LastStableOffset)
 	if f.Version >= 5 {
 		w.int64(r.LogStartOffset)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"sync"
 
 	"github.com/klauspost/compress/gzip"
@@ -27,13 +28,21 @@ type Codecs struct {
 	zstdAll       sync.Pool // *zstd.Decoder, whole frames up to zstdWholeBytes
 	zstdStreams   sync.Pool // *zstd.Decoder, block after block, windows up to zstdWindowBytes
 
+	// conversions has a token for each conversion that may hold a decompressed batch at a time: they take processor time only, so that more
+	// of them at once would take memory and give nothing.
+	conversions chan struct{}
+
 	scanners sync.Pool // *scanner
 	buffers  sync.Pool // *[]byte
 	builders sync.Pool // *Builder
 }
 
 // NewCodecs returns empty pools.
-func NewCodecs() *Codecs { return new(Codecs) }
+func NewCodecs() *Codecs { return &Codecs{conversions: make(chan struct{}, runtime.GOMAXPROCS(0))} }
+
+// enter begins work that holds a decompressed batch in memory; leave ends it. It does not nest.
+func (c *Codecs) enter() { c.conversions <- struct{}{} }
+func (c *Codecs) leave() { <-c.conversions }
 
 // maxPooledBytes bounds what a pooled buffer keeps; larger ones are left to the collector.
 const maxPooledBytes = 4 << 20

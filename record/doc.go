@@ -6,8 +6,8 @@
 // the partition's lock is taken; Checked.Assign does the rest under it.
 //
 // The formats before it, magic 0 and 1, are read (NextAny, Codecs.IterateLegacy, or IterateAny for all), converted to magic 2 for
-// Produce 0 to 2 (Codecs.CheckLegacy, which gives a Checked too) and converted to for Fetch 0 to 3 (Codecs.DownConvert). A
-// LegacyBuilder makes them.
+// Produce 0 to 2 (Codecs.CheckLegacy, which gives a Checked too) and converted to for Fetch 0 to 3, while they are
+// read (DownConverter). A LegacyBuilder makes them.
 //
 // Invariants: a function that takes bytes from outside returns an error for any of them and never panics; memory grows with bytes
 // that are there, never with a length that is declared; what a batch decompresses to is bounded by the caller or streamed through a

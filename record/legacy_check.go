@@ -2,6 +2,7 @@ package record
 
 import (
 	"errors"
+	"math"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 )
@@ -53,6 +54,9 @@ type messageSet struct {
 func analyzeSet(payload []byte, o *CheckOptions) (set messageSet, err error) {
 	for rest := payload; ; set.count++ {
 		raw, magic, behind, err := NextAny(rest)
+		if err == ErrShortBatch && LegacyBatch(rest).SizeBytes() > math.MaxInt32 {
+			return set, refuse(kerr.InvalidRecord, "a message of %d bytes exceeds the format", LegacyBatch(rest).SizeBytes())
+		}
 		if err == ErrShortHeader || err == ErrShortBatch {
 			set.bytes = payload[:len(payload)-len(rest)]
 			return set, nil
@@ -101,6 +105,8 @@ func analyzeBatch(raw []byte, magic int8, o *CheckOptions) (codec Codec, err err
 // upConvert checks the messages, all of them before it builds the batch.
 func (k *Checked) upConvert(set messageSet, o *CheckOptions) error {
 	c := k.c
+	c.enter()
+	defer c.leave()
 	it := LegacyIterator{rest: set.bytes}
 	if set.codec != None {
 		plain := c.buffer()

@@ -230,7 +230,7 @@ func TestWrapperBounds(t *testing.T) {
 		if _, err := c.CheckLegacy(b, o); !errors.Is(err, kerr.MessageTooLarge) {
 			t.Errorf("%v: %v", codec, err)
 		}
-		if _, err := c.DownConvert(nil, b, &DownConversion{Magic: 0, MaxDecompressedBytes: 1 << 20}); !errors.Is(err, kerr.MessageTooLarge) {
+		if _, err := downConvert(c, b, &DownConversion{Magic: 0, MaxDecompressedBytes: 1 << 20}); !errors.Is(err, kerr.MessageTooLarge) {
 			t.Errorf("%v: %v", codec, err)
 		}
 	}
@@ -353,7 +353,7 @@ func TestDownConversionKeepsRecords(t *testing.T) {
 		batch := build(t, c, g, codec)
 		magic := int8(rapid.IntRange(0, 1).Draw(rt, "magic"))
 		first := rapid.Int64Range(95, 115).Draw(rt, "first")
-		set, err := c.DownConvertBatch(nil, batch, &DownConversion{Magic: magic, FirstOffset: first})
+		set, err := c.downConvertBatch(nil, batch, &DownConversion{Magic: magic, FirstOffset: first})
 		if err != nil {
 			rt.Fatal(err)
 		}
@@ -386,15 +386,15 @@ func TestDownConversionKeepsRecords(t *testing.T) {
 			rest = behind
 		}
 		if magic == 0 { // two steps lead to the same place as one
-			mid, err := c.DownConvertBatch(nil, batch, &DownConversion{Magic: 1, FirstOffset: first})
+			mid, err := c.downConvertBatch(nil, batch, &DownConversion{Magic: 1, FirstOffset: first})
 			if err != nil {
 				rt.Fatal(err)
 			}
-			again, err := c.DownConvert(nil, mid, &DownConversion{Magic: 0, FirstOffset: first})
+			again, err := downConvert(c, mid, &DownConversion{Magic: 0, FirstOffset: first})
 			if err != nil && len(mid) > 0 {
 				rt.Fatal(err)
 			}
-			if diff := sameSet(c, again, set); diff != "" && len(set) > 0 {
+			if diff := sameSet(c, again[:wholeEntries(again)], set); diff != "" && len(set) > 0 {
 				rt.Fatal(diff)
 			}
 		}
@@ -499,22 +499,18 @@ func FuzzDownConvert(f *testing.F) {
 	c := NewCodecs()
 	f.Fuzz(func(t *testing.T, records []byte, magic uint8, first int64) {
 		o := &DownConversion{Magic: int8(magic & 1), FirstOffset: first, MaxDecompressedBytes: 1 << 20}
+		records = bytes.Clone(records)
+		fixCRCs(records)
 		in := bytes.Clone(records)
-		out, err := c.DownConvert([]byte("x"), records, o)
-		if !bytes.Equal(in, records) || out[0] != 'x' {
+		out, err := downConvert(c, records, o)
+		if !bytes.Equal(in, records) {
 			t.Fatal("the input was written to")
 		}
 		if err != nil {
-			if len(out) > 1 {
-				t.Fatal("an error and records", err)
-			}
 			return
 		}
-		for out = out[1:]; len(out) > 0; {
+		for out = out[:wholeEntries(out)]; len(out) > 0; {
 			raw, m, rest, err := NextAny(out)
-			if err == ErrShortHeader && len(out) == LogOverheadBytes {
-				break
-			}
 			if err != nil || m > o.Magic {
 				t.Fatalf("magic %d, %v", m, err)
 			}

@@ -6,6 +6,8 @@ import "github.com/twmb/franz-go/pkg/kerr"
 // (Kafka 3.9 LogValidator.buildRecordsAndAssignOffsets).
 func (k *Checked) rebuild(o *CheckOptions, target Codec) error {
 	b, c := k.batch, k.c
+	c.enter()
+	defer c.leave()
 	block := b.RecordsBlock()
 	if b.Codec() != None {
 		plain := c.buffer()

@@ -86,12 +86,17 @@ func (p *Partition) append(acks int16, a *Append) {
 		}
 	}
 	a.tenure = p.tenure
-	info, err := log.AppendAsLeader(a.Records, logstore.AppendOptions{LeaderEpoch: p.state.LeaderEpoch, RefuseZstd: a.Version < 7})
+	info, err := log.AppendUnsynced(a.Records, logstore.AppendOptions{LeaderEpoch: p.state.LeaderEpoch, Legacy: a.Version < 3, RefuseZstd: a.Version < 7})
 	var moved bool
-	if err == nil {
+	if err == nil && !info.MustSync {
 		moved = p.advanceHighWatermark()
 	}
 	p.leadership.RUnlock()
+	if err == nil && info.MustSync {
+		if err = log.SyncAppended(); err == nil {
+			moved = p.appendSynced(a.tenure)
+		}
+	}
 
 	a.partition = p
 	if err != nil {
@@ -106,6 +111,13 @@ func (p *Partition) append(acks int16, a *Append) {
 	if moved {
 		p.m.produce.Check(p.tp)
 	}
+}
+
+// appendSynced moves the high watermark after an append that had to be synced first, unless this broker has stopped leading meanwhile.
+func (p *Partition) appendSynced(tenure int) (moved bool) {
+	p.leadership.RLock()
+	defer p.leadership.RUnlock()
+	return p.isLeader && p.tenure == tenure && p.advanceHighWatermark()
 }
 
 // refused stores why the log did not take the records. Some refusals tell the log start offset, and which records are at fault

@@ -100,7 +100,7 @@ func (m *Manager) makeLogs(apply []*LeaderAndISRPartition) []*logstore.Log {
 func (m *Manager) refuse(s *LeaderAndISRPartition, what string, err error) {
 	s.Err = err
 	m.logger.Error(what, "topicPartition", s.TopicPartition.String(), "error", err)
-	if errors.Is(err, kerr.KafkaStorageError) && !logstore.IsDiskFull(err) {
+	if errors.Is(err, kerr.KafkaStorageError) && !logstore.IsShortage(err) {
 		m.add(s.TopicPartition).fail()
 	}
 }

@@ -178,13 +178,19 @@ func (n *node) role(leader, epoch, partitionEpoch int32, isr ...int32) *Partitio
 // produced is what a producer sends: a batch of the values.
 func produced(t testing.TB, change func(*record.BatchSpec), values ...string) []byte {
 	t.Helper()
+	return producedAt(t, 1000, change, values...)
+}
+
+// producedAt is produced with the timestamp of the records, by which their producer expires.
+func producedAt(t testing.TB, timestampMs int64, change func(*record.BatchSpec), values ...string) []byte {
+	t.Helper()
 	spec := record.NewBatchSpec()
 	if change != nil {
 		change(&spec)
 	}
 	b := record.NewBuilder(spec)
 	for _, v := range values {
-		must(t, b.Append(1000, nil, []byte(v)))
+		must(t, b.Append(timestampMs, nil, []byte(v)))
 	}
 	out, _, err := b.Build(nil, record.NewCodecs())
 	must(t, err)

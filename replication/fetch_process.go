@@ -129,7 +129,7 @@ func (f *fetcher) append(m member, data *kmsg.FetchResponseTopicPartition) {
 		// Perhaps what was sent was just being truncated; the next fetch brings the right bytes, or the same error.
 		s.p.logger.Error("Fetched records are not valid", "offset", m.pos.offset, "leader", f.leader, "error", err)
 		f.delay(s, f.m.clk.Mono())
-	case logstore.IsDiskFull(err):
+	case logstore.IsShortage(err):
 		s.p.logger.Error("The disk is full; trying again", "offset", m.pos.offset, "error", err)
 		f.delay(s, f.m.clk.Mono())
 	default:

@@ -30,10 +30,11 @@ func newFollower(id int32) *follower {
 	return &follower{id: id, logEnd: -1, logStart: -1, leaderEnd: -1, lastFetch: never, lastCaughtUp: never}
 }
 
-// fetched notes a fetch from offset on that came at at, when the leader's log ended at leaderEnd. It says whether the follower's log end changed.
+// fetched notes a fetch from offset on that came at at, when the leader's log ended at leaderEnd. It says whether the follower's log end
+// and start changed.
 // A follower whose fetches always come a moment after an append is in sync nevertheless: having what the leader had at its previous
 // fetch, it was caught up then (Kafka 3.9 Replica.updateFetchStateOrThrow).
-func (f *follower) fetched(offset, logStart, leaderEnd int64, at time.Duration, session *Subscription) (moved bool) {
+func (f *follower) fetched(offset, logStart, leaderEnd int64, at time.Duration, session *Subscription) (moved, startMoved bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.lastCaughtUp = f.caughtUpAt()
@@ -43,11 +44,11 @@ func (f *follower) fetched(offset, logStart, leaderEnd int64, at time.Duration, 
 	case offset >= f.leaderEnd:
 		f.lastCaughtUp = max(f.lastCaughtUp, f.lastFetch)
 	}
-	moved = offset != f.logEnd
+	moved, startMoved = offset != f.logEnd, logStart != f.logStart
 	f.logEnd, f.logStart = offset, logStart
 	f.leaderEnd = max(f.leaderEnd, leaderEnd)
 	f.lastFetch, f.session = at, session
-	return moved
+	return moved, startMoved
 }
 
 // told says whether a fetch was noted before: one that waits for records reads its partitions more than once.

@@ -65,7 +65,7 @@ func (p *Partition) FollowerFetched(q *ReadRequest, r *ReadResult, at time.Durat
 	if session != nil && session.p != p {
 		session = nil
 	}
-	moved := f.fetched(q.FetchOffset, q.LogStartOffset, r.LogEndOffset, at, session)
+	moved, startMoved := f.fetched(q.FetchOffset, q.LogStartOffset, r.LogEndOffset, at, session)
 	outside = !slices.Contains(p.state.ISR, f.id)
 	joins := outside && p.mayJoin(f)
 	rose := !joins && moved && p.advanceHighWatermark()
@@ -73,7 +73,7 @@ func (p *Partition) FollowerFetched(q *ReadRequest, r *ReadResult, at time.Durat
 	if joins {
 		rose = p.proposeJoin(f, moved)
 	}
-	if rose {
+	if rose || startMoved && p.m.deletes.Waiting() > 0 {
 		p.m.completer.add(p)
 	}
 	return outside

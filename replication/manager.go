@@ -27,6 +27,7 @@ type Manager struct {
 	clk         *clock.Clock
 	logger      *slog.Logger
 	produce     *purgatory.Purgatory[metadata.TopicPartition]
+	deletes     *purgatory.Purgatory[metadata.TopicPartition]
 	completer   *completer
 	isr         *isrSender
 	fetchers    *fetcherManager
@@ -52,7 +53,7 @@ func NewManager(o Options) *Manager {
 	o = o.withDefaults()
 	m := &Manager{
 		o: o, brokerID: o.BrokerID, logs: o.Logs, cache: o.Metadata, topicConfig: o.TopicConfig, clk: o.Clock, logger: o.Logger,
-		produce: purgatory.New[metadata.TopicPartition](o.Clock), completer: newCompleter(), turn: make(chan struct{}, 1),
+		produce: purgatory.New[metadata.TopicPartition](o.Clock), deletes: purgatory.New[metadata.TopicPartition](o.Clock), completer: newCompleter(), turn: make(chan struct{}, 1),
 		partitions: map[metadata.TopicPartition]*Partition{},
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
@@ -87,6 +88,7 @@ func (m *Manager) Close() {
 		p.close(false)
 	}
 	m.produce.Close()
+	m.deletes.Close()
 }
 
 // Partition returns a partition of this broker, or nil.
@@ -170,7 +172,9 @@ func (m *Manager) ConfigChanged(topic string, c *config.Topic) {
 
 // Counts are numbers for metrics, under the names of Kafka's ReplicaManager and ReplicaFetcherManager.
 type Counts struct {
-	Partitions, Leaders, UnderReplicated, UnderMinISR, Offline int
+	Partitions, Leaders, UnderReplicated, UnderMinISR, AtMinISR, Offline int
+	// Reassigning are led partitions with replicas that are being added or removed.
+	Reassigning int
 	// FailedFetches are followed partitions that are not fetched any more, because of an error that only a new LeaderAndIsr heals.
 	FailedFetches int
 	// MaxLag is the largest number of committed records that a followed partition is known to lack.
@@ -196,8 +200,14 @@ func (m *Manager) Counts() Counts {
 			if len(p.state.ISR) < len(p.replicas)-len(p.adding) {
 				c.UnderReplicated++
 			}
-			if len(p.state.ISR) < p.minISR() {
+			switch n := p.minISR(); {
+			case len(p.state.ISR) < n:
 				c.UnderMinISR++
+			case len(p.state.ISR) == n:
+				c.AtMinISR++
+			}
+			if len(p.adding)+len(p.removing) > 0 {
+				c.Reassigning++
 			}
 		}
 		p.leadership.RUnlock()

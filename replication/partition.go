@@ -116,10 +116,11 @@ func (p *Partition) isJoining(f *follower, end int64) bool {
 	return f.isCaughtUp(end, p.m.clk.Mono(), p.m.o.LagTimeMax) && p.m.cache.Image().Broker(f.id) != nil
 }
 
-// changed tells waiting requests that the high watermark moved. Called without locks.
+// changed tells waiting requests that the high watermark, the role or a replica's log start moved. Called without locks.
 func (p *Partition) changed() {
 	p.subscribers.notify()
 	p.m.produce.Check(p.tp)
+	p.m.deletes.Check(p.tp)
 }
 
 // CheckTopicID says whether the partition is of the topic with this id: a topic may have been deleted and made anew under its name.

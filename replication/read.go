@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"slices"
 	"syscall"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -54,7 +55,9 @@ type ReadResult struct {
 	LogEndOffset     int64
 	LeaderEpoch      int32 // under which it was read
 	Aborted          []logstore.AbortedTxn
-	OlderSegment     bool // a later segment has records too; one read gives those of one segment
+	// FirstBatchBytes is the size of the batch that holds the offset, 0 if there is nothing to read; with neither room nor MinOneBatch it is not in Records.
+	FirstBatchBytes int
+	OlderSegment    bool // a later segment has records too; one read gives those of one segment
 	// Diverged says that the reader's log branched off: DivergingEpoch and EndOffset tell where. There are no records then.
 	Diverged        bool
 	DivergingEpoch  int32
@@ -108,7 +111,7 @@ func (p *Partition) Read(q *ReadRequest) (ReadResult, error) {
 	if got.Range.Len > 0 {
 		r.Records = &Records{got.Range}
 	}
-	r.Aborted, r.OlderSegment = got.Aborted, got.OlderSegment
+	r.Aborted, r.OlderSegment, r.FirstBatchBytes = got.Aborted, got.OlderSegment, got.FirstBatchBytes
 	return r, nil
 }
 
@@ -186,6 +189,41 @@ func (p *Partition) OffsetForTimestamp(ts int64, iso Isolation, currentEpoch int
 		return none, lagging
 	}
 	return TimestampOffset{found.Timestamp, found.Offset, found.LeaderEpoch}, nil
+}
+
+// OffsetsBefore answers ListOffsets 0: at most n offsets at which segments begin that were last written to at or before ts, falling. A
+// consumer is told of nothing above the high watermark. Kafka 3.9 Partition.legacyFetchOffsetsForTimestamp.
+func (p *Partition) OffsetsBefore(ts int64, n int, consumer, onlyLeader bool) ([]int64, error) {
+	p.leadership.RLock()
+	defer p.leadership.RUnlock()
+	log, err := p.logFor(NoEpoch, onlyLeader)
+	if err != nil {
+		return nil, err
+	}
+	offsets, err := log.OffsetsBefore(ts, n)
+	if err != nil || !consumer {
+		return offsets, err
+	}
+	high := log.HighWatermark()
+	below := slices.IndexFunc(offsets, func(o int64) bool { return o <= high })
+	switch {
+	case below == 0 || len(offsets) == 0:
+		return offsets, nil
+	case below < 0:
+		return []int64{high}, nil
+	}
+	return append([]int64{high}, offsets[below:]...), nil
+}
+
+// ActiveProducers are the producers that this broker's replica knows, leader or not. Kafka 3.9 Partition.activeProducerState.
+func (p *Partition) ActiveProducers() ([]logstore.ProducerEntry, error) {
+	p.leadership.RLock()
+	log, err := p.logFor(NoEpoch, false)
+	p.leadership.RUnlock()
+	if err != nil {
+		return nil, err
+	}
+	return log.ActiveProducers(), nil
 }
 
 // EndOffsetForEpoch answers OffsetForLeaderEpoch: the largest epoch up to the given one and its end; (-1, -1) when none is known.

@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -164,4 +165,29 @@ func TestEndOffsetForEpoch(t *testing.T) {
 	}
 	_, _, err := p.EndOffsetForEpoch(1, 3, true)
 	wantCode(t, "older epoch", err, kerr.FencedLeaderEpoch)
+}
+
+// A consumer of ListOffsets 0 is told of nothing above the high watermark, which stands for the offsets that are; a follower of all.
+func TestOldOffsetsEndAtTheHighWatermark(t *testing.T) {
+	n := newNode(t, 1, nil)
+	p := n.role(1, 0, 0, 1, 2)
+	n.sendOK("a", "b", "c")
+	n.fetched(2, 2)
+	for _, x := range []struct {
+		ts       int64
+		most     int
+		consumer bool
+		want     []int64
+	}{
+		{TimestampLatest, 5, true, []int64{2, 0}}, {TimestampLatest, 1, true, []int64{2}}, {TimestampEarliest, 5, true, []int64{0}}, {0, 5, true, nil},
+		{TimestampLatest, 5, false, []int64{3, 0}}, {TimestampLatest, 1, false, []int64{3}}, {TimestampLatest, 0, true, nil},
+	} {
+		got, err := p.OffsetsBefore(x.ts, x.most, x.consumer, true)
+		if err != nil || !slices.Equal(got, x.want) {
+			t.Errorf("time %d, %d offsets, consumer %v: %v, %v, want %v", x.ts, x.most, x.consumer, got, err, x.want)
+		}
+	}
+	n.role(2, 1, 1, 1, 2)
+	_, err := p.OffsetsBefore(TimestampLatest, 1, true, true)
+	wantCode(t, "not the leader", err, kerr.NotLeaderForPartition)
 }

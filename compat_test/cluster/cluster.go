@@ -29,6 +29,8 @@ type Options struct {
 	Props   map[string]string // of all brokers
 	// Own are properties of gokafka's brokers alone.
 	Own map[string]string
+	// JVM are options for Apache's JVMs, instead of those for a quick start.
+	JVM []string
 }
 
 // Cluster is the brokers, by their ids, and an admin client of all.
@@ -75,7 +77,7 @@ func (c *Cluster) Join(ctx context.Context, target harness.Target) error {
 		maps.Copy(props, c.options.Own)
 	}
 	id := len(c.Brokers)
-	b, err := harness.NewBroker(target, filepath.Join(c.dir, strconv.Itoa(id)), harness.Options{ID: id, ZooKeeper: c.ZooKeeper.Addr, Props: props})
+	b, err := harness.NewBroker(target, filepath.Join(c.dir, strconv.Itoa(id)), harness.Options{ID: id, ZooKeeper: c.ZooKeeper.Addr, Props: props, JVM: c.options.JVM})
 	if err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ type Broker struct {
 type Options struct {
 	// Props are added to server.properties and win over the defaults.
 	Props map[string]string
-	// ZooKeeper is the address of a running ensemble. Empty: gokafka runs its own coordination, Apache gets a real
+	// ZooKeeper is the address of a running ensemble, perhaps with a chroot. Empty: gokafka runs its own coordination, Apache gets a real
 	// ZooKeeper that starts before it and stops with Close.
 	ZooKeeper string
 	ID        int
@@ -118,8 +118,8 @@ func (b *Broker) Launch(ctx context.Context) error {
 			return err
 		}
 	}
-	if b.Target == Apache && b.starts > 0 {
-		if err := b.awaitOldSession(ctx); err != nil {
+	if b.Target == Apache { // also before its first start: another program may have had the id
+		if err := b.AwaitOldSession(ctx); err != nil {
 			return err
 		}
 	}

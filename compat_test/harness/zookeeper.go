@@ -2,6 +2,7 @@ package harness
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -83,19 +84,30 @@ func (z *ZooKeeper) ask(ctx context.Context) error {
 	return nil
 }
 
-// awaitOldSession waits until the registration that a killed broker left in ZooKeeper has ended with its session. An
-// Apache broker that finds it exits instead of waiting.
-func (b *Broker) awaitOldSession(ctx context.Context) error {
+// AwaitOldSession waits until the registration that a killed broker left in ZooKeeper has ended with its session. An
+// Apache broker that finds it exits instead of waiting. Without a real ZooKeeper there is nothing to wait for.
+func (b *Broker) AwaitOldSession(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	conn, _, err := zk.Connect([]string{b.zkAddr}, 10*time.Second, zk.WithLogInfo(false))
+	if b.zkAddr == "" {
+		return nil
+	}
+	addr, chroot, _ := strings.Cut(b.zkAddr, "/")
+	conn, _, err := zk.Connect([]string{addr}, 10*time.Second, zk.WithLogInfo(false))
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
 	path := fmt.Sprintf("/brokers/ids/%d", b.ID)
+	if chroot != "" {
+		path = "/" + chroot + path
+	}
 	for {
 		ok, _, gone, err := conn.ExistsW(path)
+		if errors.Is(err, zk.ErrNoServer) && ctx.Err() == nil { // it answers "ruok" a moment before it takes sessions
+			time.Sleep(50 * time.Millisecond)
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}

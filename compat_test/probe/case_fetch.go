@@ -197,7 +197,7 @@ func fetchCases() []Case {
 		}),
 		named("old formats", func(r *Run) {
 			t := r.Topic("t", 1)
-			r.Produce(t, 0, wire.Batch{Records: wire.Values(3), Codec: kgo.CodecGzip}.Bytes(), wire.Batch{Records: wire.Values(2)}.Bytes())
+			r.Produce(t, 0, wire.Batch{Records: sameSize(3), Codec: kgo.CodecGzip}.Bytes(), wire.Batch{Records: sameSize(2)}.Bytes())
 			for v := range int16(4) {
 				r.Do("down-converted", fetch(50, 1, part{topic: t}), v)
 				r.Do("from the middle", fetch(50, 1, part{topic: t, offset: 1}), v)

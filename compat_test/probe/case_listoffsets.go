@@ -65,6 +65,41 @@ func listOffsetsCases() []Case {
 				r.Do(fmt.Sprintf("earliest, %d offsets", n), req, 0)
 			}
 		}),
+		named("old questions", func(r *Run) {
+			t := r.Topic("t", 1, "segment.bytes", "1000")
+			r.Do("an empty log", listOffset(t, 0, -1), 0)
+			for i := range 40 {
+				r.Produce(t, 0, wire.Batch{Records: wire.Values(1), BaseTimestamp: t0 + int64(i)}.Bytes())
+			}
+			for _, ts := range []int64{-1, -2, -3, -7, 0, t0 + 20, 1 << 60} { // segments were written to today
+				for _, n := range []int32{-1, 0, 1, 3, 1<<31 - 1} {
+					req := listOffset(t, 0, ts)
+					req.Topics[0].Partitions[0].MaxNumOffsets = n
+					r.Do(fmt.Sprintf("time %d, %d offsets", ts, n), req, 0)
+				}
+			}
+			for _, id := range []int32{0, 7, -2, -3} {
+				req := listOffset(t, 0, -1)
+				req.ReplicaID = id
+				r.Do(fmt.Sprintf("replica %d", id), req, 0)
+			}
+			several := listOffset(t, 0, -1)
+			addListOffset(several, t, 5, -1, -1)
+			addListOffset(several, r.Name("missing"), 0, -1, -1)
+			addListOffset(several, t, 0, -2, -1)
+			r.Do("several", several, 0)
+		}),
+		named("messages of old formats", func(r *Run) {
+			for magic := range int8(2) {
+				t := r.Topic(fmt.Sprintf("m%d", magic), 1)
+				for _, codec := range oldCodecs[:2] {
+					r.Do("messages", wire.ProduceRequest(t, 0, packed(magic, codec, messages(magic, 5)...)), 2)
+				}
+				for _, ts := range []int64{-1, -2, -3, 0, t0, t0 + 3, t0 + 5} {
+					r.Do(fmt.Sprintf("magic %d, time %d", magic, ts), listOffset(t, 0, ts), 7)
+				}
+			}
+		}),
 		named("errors", func(r *Run) {
 			t := r.fill("t", 1, 1)
 			for v := range int16(10) {

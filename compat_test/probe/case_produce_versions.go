@@ -86,6 +86,23 @@ func produceVersionCases() []Case {
 				r.Do("what is in the log", fetch(100, 1, part{topic: t, maxBytes: 1 << 20}), 11)
 			}
 		}),
+		named("behind the first batch", func(r *Run) {
+			t := r.Topic("t", 2)
+			good := wire.Batch{Records: wire.Values(1)}.Bytes()
+			transactional := wire.Batch{Records: wire.Values(1), ProducerID: 9_000_500, Attributes: wire.AttrTransactional}.Bytes()
+			unknown := bytes.Clone(good)
+			unknown[wire.PosMagic] = 9
+			for _, b := range []namedBatch{{"transactional", transactional}, {"magic 9", unknown}, {"zeros", make([]byte, 100)}, {"a message", legacyMessage(1, 0, 0, nil, nil)}} {
+				for _, v := range []int16{2, 3, 9} {
+					req := wire.ProduceRequest(t, 0, append(bytes.Clone(good), b.bytes...))
+					wire.AddProduce(req, t, 1, good)
+					r.Do(b.name+" behind a good one", req, v)
+					first := wire.ProduceRequest(t, 0, append(bytes.Clone(b.bytes), good...))
+					wire.AddProduce(first, t, 1, good)
+					r.Do(b.name+" before a good one", first, v)
+				}
+			}
+		}),
 		named("magic 2 in old requests", func(r *Run) {
 			t := r.Topic("t", 1)
 			for v := range int16(3) {

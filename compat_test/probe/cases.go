@@ -2,7 +2,7 @@ package probe
 
 import "slices"
 
-// Groups are the golden files, in the order they run. The last one restarts the broker.
+// Groups are the golden files, in the order they run. The last ones restart the broker.
 func Groups() []string {
 	var gs []string
 	for _, c := range Cases() {
@@ -17,11 +17,11 @@ func Groups() []string {
 func Cases() []Case {
 	return slices.Concat(
 		apiVersionsCases(), framingCases(), orderCases(), metadataCases(),
-		produceCases(), produceVersionCases(), sequenceCases(), initProducerIDCases(),
-		fetchCases(), fetchSessionCases(), listOffsetsCases(),
-		createTopicsCases(), createPartitionsCases(), deleteTopicsCases(),
+		produceCases(), produceVersionCases(), oldProduceCases(), sequenceCases(), initProducerIDCases(),
+		fetchCases(), oldFetchCases(), fetchSessionCases(), listOffsetsCases(),
+		createTopicsCases(), createPartitionsCases(), deleteTopicsCases(), deleteRecordsCases(), describeProducersCases(),
 		describeClusterCases(), describeConfigsCases(), findCoordinatorCases(),
-		restartCases(),
+		oldSegmentCases(), restartCases(),
 	)
 }
 

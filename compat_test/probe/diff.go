@@ -19,7 +19,8 @@ func keysOf(m map[string]any) []string {
 }
 
 // Diff lists where got differs from want, each line with its path. Part of a batch at the end of a partition's records
-// does not count: Apache cuts by bytes, a broker may send whole batches only, and clients drop the part.
+// does not count: Apache cuts by bytes, a broker may send whole batches only, and clients drop the part. Neither does it matter that
+// Apache's errors of a fetched partition may come with null records: librdkafka takes them for a broken answer, gokafka sends empty ones.
 func Diff(want, got any) []string {
 	return diff("", withoutParts(plain(want)), withoutParts(plain(got)), nil)
 }
@@ -100,6 +101,9 @@ func diffObjects(path string, w, g map[string]any, out []string) []string {
 		out = diff(path+"."+k, w[k], v, out)
 	}
 	for _, k := range keysOf(g) {
+		if k == "RecordBatches" && g[k] == "" && compact(g["ErrorCode"]) != "0" {
+			continue
+		}
 		if _, ok := w[k]; !ok {
 			out = append(out, fmt.Sprintf("%s.%s: not in Apache's answer, here %s", path, k, short(compact(g[k]))))
 		}

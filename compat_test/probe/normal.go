@@ -243,7 +243,7 @@ func (n *normaliser) batches(b64 string) any {
 		if raw[16] == 2 && size >= 61 {
 			out = append(out, n.batch(raw[:size]))
 		} else {
-			out = append(out, fmt.Sprintf("offset=%d magic=%d size=%d", binary.BigEndian.Uint64(raw), raw[16], size))
+			out = append(out, describeLegacy(raw[:size]))
 		}
 		raw = raw[size:]
 	}

@@ -44,7 +44,7 @@ func TestProbe(t *testing.T) {
 		t.Fatalf("-update records Apache's answers: set %s=apache", harness.TargetVar)
 	}
 	b := skips.Started(t, target, harness.Options{Props: props})
-	env := &probe.Env{Addr: b.Addr(), Port: b.Port, Restart: func(ctx context.Context, clean bool) error {
+	rewrite := func(ctx context.Context, clean bool, change func(string) error) error {
 		if clean {
 			if err := b.Stop(ctx); err != nil {
 				return err
@@ -52,7 +52,13 @@ func TestProbe(t *testing.T) {
 		} else {
 			b.Kill()
 		}
+		if err := change(filepath.Join(b.Dir, "data")); err != nil {
+			return err
+		}
 		return b.Start(ctx)
+	}
+	env := &probe.Env{Addr: b.Addr(), Port: b.Port, Rewrite: rewrite, Restart: func(ctx context.Context, clean bool) error {
+		return rewrite(ctx, clean, func(string) error { return nil })
 	}}
 	skips.Need(t, env.Ask(context.Background()))
 	for _, g := range probe.Groups() {

@@ -21,6 +21,8 @@ type Env struct {
 	// Restart ends the broker, by SIGTERM if clean, else by SIGKILL, and starts it again. Cases that need it are left out
 	// when it is nil.
 	Restart func(ctx context.Context, clean bool) error
+	// Rewrite is Restart with something done to the data directory in between.
+	Rewrite func(ctx context.Context, clean bool, change func(dataDir string) error) error
 	// Served says which versions of a key the broker advertises; nil means all.
 	Served map[int16]Versions
 }
@@ -273,6 +275,9 @@ func (r *Run) AwaitTopic(name string, partitions int32) {
 		return nil
 	})
 }
+
+// codeError is the error of a code, nil for 0.
+func codeError(code int16) error { return kerr.ErrorForCode(code) }
 
 // await retries every 20 ms, for 20 s at most.
 func (r *Run) await(what string, try func() error) {

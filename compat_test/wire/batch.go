@@ -85,7 +85,7 @@ func (b Batch) Bytes() []byte {
 		plain = appendRecord(plain, i, r)
 		kb.MaxTimestamp = max(kb.MaxTimestamp, b.BaseTimestamp+r.TimestampDelta)
 	}
-	kb.Records = compress(b.Codec, plain)
+	kb.Records = Compress(b.Codec, plain)
 	out := kb.AppendTo(nil)
 	FixLength(out)
 	FixCRC(out)
@@ -99,7 +99,8 @@ func appendRecord(dst []byte, i int, r Record) []byte {
 	return k.AppendTo(dst)
 }
 
-func compress(codec kgo.CompressionCodecType, plain []byte) []byte {
+// Compress packs bytes as a batch or a message of an older format holds them.
+func Compress(codec kgo.CompressionCodecType, plain []byte) []byte {
 	var c kgo.CompressionCodec
 	switch codec {
 	case kgo.CodecGzip:
