@@ -9,7 +9,7 @@ import (
 	"gokafka/handlers"
 )
 
-// metrics are what the broker tells Prometheus, under Kafka's names in the form of the JMX exporter.
+// metrics are what the broker tells Prometheus, under Kafka's names in the form of the JMX exporter. docs/metrics.md lists them.
 type metrics struct {
 	registry *prometheus.Registry
 	requests [128]prometheus.Counter
@@ -31,27 +31,8 @@ func newMetrics(b *Broker) *metrics {
 		k := row.Key.Int16()
 		m.requests[k], m.errors[k], m.times[k] = requests.WithLabelValues(name), failed.WithLabelValues(name), times.WithLabelValues(name)
 	}
-	m.gauges(b)
+	m.registry.MustRegister(newReadings(b))
 	return m
-}
-
-// gauges are read when Prometheus asks.
-func (m *metrics) gauges(b *Broker) {
-	gauge := func(name, help string, f func() float64) {
-		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, f))
-	}
-	gauge("kafka_server_replicamanager_partitioncount", "Partitions of this broker.", func() float64 { return float64(b.replicas.Counts().Partitions) })
-	gauge("kafka_server_replicamanager_leadercount", "Partitions that this broker leads.", func() float64 { return float64(b.replicas.Counts().Leaders) })
-	gauge("kafka_server_replicamanager_underreplicatedpartitions", "Led partitions whose ISR is smaller than their replicas.", func() float64 { return float64(b.replicas.Counts().UnderReplicated) })
-	gauge("kafka_server_replicamanager_underminisrpartitioncount", "Led partitions whose ISR is smaller than min.insync.replicas.", func() float64 { return float64(b.replicas.Counts().UnderMinISR) })
-	gauge("kafka_server_replicamanager_offlinereplicacount", "Replicas in failed log directories.", func() float64 { return float64(b.replicas.Counts().Offline) })
-	gauge("kafka_server_fetchsessioncache_numincrementalfetchsessions", "Open fetch sessions.", func() float64 { return float64(b.fetches.Sessions()) })
-	gauge("kafka_server_socketservermetrics_connection_count", "Open connections.", func() float64 { return float64(b.server.Connections()) })
-	gauge("kafka_controller_kafkacontroller_activecontrollercount", "1 while this broker is the controller.", func() float64 { return float64(b.controller.Metrics().ActiveControllerCount) })
-	gauge("kafka_controller_kafkacontroller_offlinepartitionscount", "Partitions without a leader, on the controller.", func() float64 { return float64(b.controller.Metrics().OfflinePartitionsCount) })
-	gauge("kafka_controller_kafkacontroller_preferredreplicaimbalancecount", "Partitions not led by their preferred replica, on the controller.", func() float64 { return float64(b.controller.Metrics().PreferredReplicaImbalanceCount) })
-	gauge("kafka_controller_kafkacontroller_globaltopiccount", "Topics of the cluster, on the controller.", func() float64 { return float64(b.controller.Metrics().GlobalTopicCount) })
-	gauge("kafka_controller_kafkacontroller_globalpartitioncount", "Partitions of the cluster, on the controller.", func() float64 { return float64(b.controller.Metrics().GlobalPartitionCount) })
 }
 
 // observe counts an answered request.

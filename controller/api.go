@@ -54,7 +54,11 @@ func ask[T any](ctx context.Context, c *Controller, name string, f func(context.
 // the topic, or by default if topic is empty.
 func (c *Controller) UncleanElectionEnabled(topic string) {
 	if c.IsActive() {
-		c.queue.note(event{name: "UncleanLeaderElectionEnable", key: "unclean " + topic, run: c.ifActive(func(ctx context.Context) error {
+		name := "UncleanLeaderElectionEnable"
+		if topic != "" {
+			name = "TopicUncleanLeaderElectionEnable"
+		}
+		c.queue.note(event{name: name, key: "unclean " + topic, run: c.ifActive(func(ctx context.Context) error {
 			_, err := c.triggerOnline(ctx, topic)
 			return err
 		})})

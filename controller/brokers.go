@@ -32,6 +32,7 @@ func (c *Controller) brokersChanged(ctx context.Context) error {
 		return nil
 	}
 	c.log.Info("brokers changed", "new", ids(fresh), "bounced", ids(bounced), "dead", dead)
+	c.noteBrokers(ids(fresh), ids(bounced), dead)
 
 	c.addChannels(fresh)
 	for _, b := range bounced {

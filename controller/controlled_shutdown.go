@@ -36,6 +36,9 @@ func (c *Controller) controlledShutdown(ctx context.Context, id int32, brokerEpo
 		return nil, fmt.Errorf("controlled shutdown of broker %d with epoch %d, registered with %d: %w", id, brokerEpoch, b.Epoch, kerr.StaleBrokerEpoch)
 	}
 	c.log.Info("Shutting down broker", "broker", id)
+	if !c.s.shuttingDown[id] { // brokers ask until all is moved
+		c.note(c.s.epoch, fmt.Sprintf("broker %d shuts down", id))
+	}
 	c.s.shuttingDown[id] = true
 
 	var led, followed []*partition

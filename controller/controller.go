@@ -20,7 +20,7 @@ type Controller struct {
 
 	journal    journal
 	counters   counters
-	gauges     atomic.Pointer[Metrics]
+	gauges     atomic.Pointer[gauges]
 	isActive   atomic.Bool  // for other goroutines; follows active
 	activeEpch atomic.Int32 // controller epoch while active, else -1
 
@@ -53,7 +53,7 @@ func New(opt Options) *Controller {
 		stop: func() {}, removeHook: func() {},
 	}
 	c.log = slog.New(prefixHandler{opt.Logger.Handler(), prefix(opt.BrokerID)})
-	c.gauges.Store(&Metrics{})
+	c.gauges.Store(&gauges{})
 	c.activeEpch.Store(-1)
 	return c
 }
@@ -208,8 +208,9 @@ func (c *Controller) process(e event) {
 		}
 		return
 	}
-	c.counters.events.Add(1)
+	state, at := c.began(&e)
 	err := e.run(ctx)
+	c.ended(state, at)
 	switch {
 	case err == nil:
 	case isOver(ctx, err):

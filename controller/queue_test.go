@@ -3,9 +3,12 @@ package controller
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"gokafka/metadata"
 )
 
 func names(q *queue) (out []string) {
@@ -83,11 +86,37 @@ func TestQueueClearAnswersAndLetsExpiryPass(t *testing.T) {
 
 func TestJournalIsARing(t *testing.T) {
 	var j journal
-	for i := range int32(journalSize + 10) {
-		j.add(Decision{LeaderEpoch: i})
+	for i := range int32(JournalSize + 10) {
+		d := Decision{LeaderEpoch: i}
+		if i%2 == 1 {
+			d.Partition = metadata.TopicPartition{Topic: "t", Partition: i % 4}
+		}
+		j.add(d)
 	}
-	got, total := j.list()
-	if len(got) != journalSize || total != journalSize+10 || got[0].LeaderEpoch != 10 || got[len(got)-1].LeaderEpoch != journalSize+9 {
+	all := JournalQuery{Partition: -1, Limit: JournalSize + 1}
+	got, total := j.newest(&all)
+	if len(got) != JournalSize || total != JournalSize+10 || got[0].LeaderEpoch != JournalSize+9 || got[len(got)-1].LeaderEpoch != 10 {
 		t.Errorf("%d of %d, from %d to %d", len(got), total, got[0].LeaderEpoch, got[len(got)-1].LeaderEpoch)
+	}
+	for _, c := range []struct {
+		q    JournalQuery
+		want []int32
+	}{
+		{JournalQuery{Partition: -1, Limit: 2}, []int32{9, 8}},
+		{JournalQuery{Topic: "t", Partition: -1, Limit: 2}, []int32{9, 7}},
+		{JournalQuery{Topic: "t", Partition: 3, Limit: 2}, []int32{7, 3}},
+		{JournalQuery{Partition: 3, Limit: 1}, []int32{7}},
+		{JournalQuery{Topic: "u", Partition: -1, Limit: 2}, nil},
+		{JournalQuery{Partition: 0, Limit: 2}, nil}, // those without a partition are not of partition 0
+		{JournalQuery{Partition: -1}, nil},
+	} {
+		got, _ := j.newest(&c.q)
+		var epochs []int32
+		for _, d := range got {
+			epochs = append(epochs, d.LeaderEpoch-JournalSize)
+		}
+		if !slices.Equal(epochs, c.want) {
+			t.Errorf("%+v: %v, want %v", c.q, epochs, c.want)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"errors"
+	"fmt"
 )
 
 // SuspicionChanged has the controller look again at a broker of which Options.Suspected says something else now. Apache knows no suspicion: there
@@ -35,5 +36,6 @@ func (c *Controller) seize(ctx context.Context) error {
 		return err
 	}
 	c.log.Warn("seized the office of a controller whose process is gone", "was", c.controllerID)
+	c.note(c.store.won.Epoch, fmt.Sprintf("seized the office of broker %d, whose process was seen to die", c.controllerID))
 	return c.takeOffice(ctx)
 }
