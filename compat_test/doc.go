@@ -6,6 +6,7 @@
 // What Apache answers is recorded under testdata/probe and compared with gokafka's answers without a JVM.
 //
 // Sub-packages: harness (processes, fetched clients), wire (raw requests), probe (the differential probe), history (the
-// checker of what clients saw), torture and bench (commands). goclients and kgosuite are modules of their own, so that
+// checker of what clients saw), datadir (log directories at rest, and Apache's own dump tool), samefiles (the differential test
+// of what both write), torture, twoway and bench (commands). goclients and kgosuite are modules of their own, so that
 // the clients they pin do not enter the broker's go.mod.
 package compat

@@ -51,14 +51,19 @@ func (h *Handlers) Produce(ctx context.Context, r *Request) (Answer, error) {
 		}
 		timeout := time.Duration(head.TimeoutMs) * time.Millisecond
 		start, version, listener, transport := r.Start, r.Version, r.Conn.Listener, r.Transport
-		finish := func() Answer {
+		finish := func() (Answer, bool) {
 			resp := &protocol.ProduceResponse{Version: version}
 			failed := h.produceResults(resp, own, listener)
-			h.Observe(protocol.KeyProduce, h.Clock.Mono()-start, failed)
-			return Answer{Body: resp}
+			return Answer{Body: resp}, failed
 		}
-		if h.Replicas.Replicated(own, timeout, func() { transport.Complete(finish()) }) {
-			return finish(), nil
+		later := func() {
+			answer, failed := finish()
+			h.Observe(protocol.KeyProduce, h.Clock.Mono()-start, failed) // Serve observes only what it answers itself
+			transport.Complete(answer)
+		}
+		if h.Replicas.Replicated(own, timeout, later) {
+			answer, _ := finish()
+			return answer, nil
 		}
 		return Answer{Pending: true}, nil
 	}

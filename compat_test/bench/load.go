@@ -17,11 +17,15 @@ import (
 )
 
 const (
-	partitions   = 4
-	recordsBatch = 64
-	recordBytes  = 1024
-	inFlight     = 5
+	partitions = 4
+	inFlight   = 5
 )
+
+// shape is what a batch is like.
+type shape struct{ records, recordBytes int }
+
+// usual is the shape of the steady figures.
+func usual() shape { return shape{records: 64, recordBytes: 1024} }
 
 // cost is what a load took.
 type cost struct {
@@ -58,7 +62,7 @@ func timed(b *harness.Broker, work func(partition int32) (int64, error)) (cost, 
 	return c, err
 }
 
-func produce(ctx context.Context, b *harness.Broker, topic string, bytes int64) (cost, error) {
+func produce(ctx context.Context, b *harness.Broker, topic string, bytes int64, like shape) (cost, error) {
 	c, err := wire.Dial(ctx, b.Addr())
 	if err != nil {
 		return cost{}, err
@@ -67,7 +71,7 @@ func produce(ctx context.Context, b *harness.Broker, topic string, bytes int64) 
 	if err := create(c, topic); err != nil {
 		return cost{}, err
 	}
-	return timed(b, func(p int32) (int64, error) { return producePartition(ctx, b.Addr(), topic, p, bytes/partitions) })
+	return timed(b, func(p int32) (int64, error) { return producePartition(ctx, b.Addr(), topic, p, bytes/partitions, like) })
 }
 
 func create(c *wire.Conn, topic string) error {
@@ -89,7 +93,7 @@ func create(c *wire.Conn, topic string) error {
 	return nil
 }
 
-func producePartition(ctx context.Context, addr, topic string, partition int32, bytes int64) (int64, error) {
+func producePartition(ctx context.Context, addr, topic string, partition int32, bytes int64, like shape) (int64, error) {
 	c, err := wire.Dial(ctx, addr)
 	if err != nil {
 		return 0, err
@@ -97,9 +101,9 @@ func producePartition(ctx context.Context, addr, topic string, partition int32, 
 	defer c.Close()
 	rnd := rand.New(rand.NewPCG(uint64(partition), 1))
 	batch := wire.Batch{ProducerID: 5_000_000 + int64(partition)}
-	for range recordsBatch {
-		v := make([]byte, recordBytes)
-		for i := 0; i < len(v); i += 8 {
+	for range like.records {
+		v := make([]byte, like.recordBytes)
+		for i := 0; i+8 <= len(v); i += 8 {
 			binary.LittleEndian.PutUint64(v[i:], rnd.Uint64())
 		}
 		batch.Records = append(batch.Records, wire.Record{Value: v})
@@ -113,7 +117,7 @@ func producePartition(ctx context.Context, addr, topic string, partition int32, 
 			if err := c.Send(wire.ProduceRequest(topic, partition, raw), 9); err != nil {
 				return answered, err
 			}
-			seq += recordsBatch
+			seq += int32(like.records)
 			sent += int64(len(raw))
 		}
 		a, err := c.Receive()

@@ -7,6 +7,15 @@
 //
 //	go run ./compat_test/bench [-rounds 2] [-mib 512] [-targets apache,gokafka]
 //
+// and with -measure recovery or -measure partitions what it takes from exec until every partition is served, on copies of
+// one and the same data directory:
+//
+//	recovery    -recovery-mib in -segments segments, after SIGKILL, with recovery points of 0
+//	partitions  -partitions of them after a clean stop
+//
+//	go run ./compat_test/bench -measure recovery [-rounds 2] [-recovery-mib 2048] [-segments 1000]
+//	go run ./compat_test/bench -measure partitions [-rounds 2] [-partitions 2000]
+//
 // CPU is utime+stime of /proc/PID/stat, so it runs on Linux only. Clients are raw connections with little cost of their
 // own. Apache's JVM gets the options of its start script and is warmed up with half the volume before each figure.
 package main
@@ -38,7 +47,23 @@ func main() {
 	mib := flag.Int64("mib", 512, "volume of a produce or fetch figure")
 	starts := flag.Int("starts", 10, "starts of a start figure")
 	targets := flag.String("targets", "apache,gokafka", "which, in this order")
+	what := flag.String("measure", "steady", "steady, recovery or partitions")
+	var l startLoad
+	flag.Int64Var(&l.mib, "recovery-mib", 2048, "data of the recovery figure")
+	flag.IntVar(&l.segments, "segments", 1000, "segments of the recovery figure")
+	flag.IntVar(&l.partitions, "partitions", 2000, "partitions of the partitions figure")
+	flag.IntVar(&l.threads, "threads", 2, "num.recovery.threads.per.data.dir of both brokers")
+	flag.IntVar(&l.like.records, "batch-records", usual().records, "records a batch of the recovery figure")
+	flag.IntVar(&l.like.recordBytes, "record-bytes", usual().recordBytes, "bytes of their values")
+	flag.StringVar(&l.maker, "maker", "gokafka", "who writes the directory of which both get copies")
 	flag.Parse()
+	if *what != "steady" {
+		if err := runStarts(*what, strings.Split(*targets, ","), *rounds, l); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if err := run(strings.Split(*targets, ","), *rounds, settings{*starts, *mib << 20}); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
@@ -69,7 +94,7 @@ func run(targets []string, rounds int, s settings) error {
 	return w.Flush()
 }
 
-func median[T int64 | float64 | time.Duration](fs []figure, of func(figure) T) T {
+func median[F any, T int64 | float64 | time.Duration](fs []F, of func(F) T) T {
 	vs := make([]T, 0, len(fs))
 	for _, f := range fs {
 		vs = append(vs, of(f))
@@ -107,14 +132,14 @@ func measure(target harness.Target, s settings) (figure, error) {
 		return f, err
 	}
 	if target == harness.Apache {
-		if _, err := produce(ctx, b, "warm", s.bytes/2); err != nil {
+		if _, err := produce(ctx, b, "warm", s.bytes/2, usual()); err != nil {
 			return f, err
 		}
 		if _, err := fetch(ctx, b, "warm", s.bytes/2); err != nil {
 			return f, err
 		}
 	}
-	p, err := produce(ctx, b, "bench", s.bytes)
+	p, err := produce(ctx, b, "bench", s.bytes, usual())
 	if err != nil {
 		return f, err
 	}

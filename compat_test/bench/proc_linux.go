@@ -28,15 +28,19 @@ func cpuSeconds(pid int) (float64, error) {
 	return (user + system) / ticksPerSecond, err
 }
 
-// residentBytes is VmRSS.
-func residentBytes(pid int) (float64, error) {
+// residentBytes is VmRSS, peakBytes VmHWM.
+func residentBytes(pid int) (float64, error) { return statusBytes(pid, "VmRSS:") }
+
+func peakBytes(pid int) (float64, error) { return statusBytes(pid, "VmHWM:") }
+
+func statusBytes(pid int, field string) (float64, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}
-	_, rest, ok := strings.Cut(string(b), "VmRSS:")
+	_, rest, ok := strings.Cut(string(b), field)
 	if !ok {
-		return 0, fmt.Errorf("status of %d has no VmRSS", pid)
+		return 0, fmt.Errorf("status of %d has no %s", pid, field)
 	}
 	kb, err := strconv.ParseFloat(strings.Fields(rest)[0], 64)
 	return kb * 1024, err
