@@ -267,7 +267,7 @@ func (a *Append) Update() {
 			e.apply(&info.updated)
 		} else {
 			e := info.updated
-			m.producers[id] = &e
+			m.put(&e)
 		}
 		for _, t := range info.started {
 			m.ongoing.put(t)

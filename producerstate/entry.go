@@ -23,11 +23,12 @@ func (b batchMeta) firstOffset() int64 { return b.lastOffset - int64(b.offsetDel
 // entry is the state of one producer. There may be thousands in a partition, so it is one flat allocation.
 type entry struct {
 	producerID       int64
-	lastTimestampMs  int64 // of the last batch or marker, given by the producer for batches
-	txnFirstOffset   int64 // of the ongoing transaction, or none
-	coordinatorEpoch int32 // of the last marker, or -1
-	producerEpoch    int16 // NoProducerEpoch: nothing is known
-	head, count      uint8 // ring
+	lastTimestampMs  int64  // of the last batch or marker, given by the producer for batches
+	txnFirstOffset   int64  // of the ongoing transaction, or none
+	coordinatorEpoch int32  // of the last marker, or -1
+	producerEpoch    int16  // NoProducerEpoch: nothing is known
+	head, count      uint8  // ring
+	inserted         uint64 // see Manager.put
 	batches          [batchesToRetain]batchMeta
 }
 

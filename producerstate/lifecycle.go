@@ -13,7 +13,7 @@ func (m *Manager) Load(entries []Entry, offset, nowMs int64) {
 		if old := m.producers[e.producerID]; old != nil && old.hasTxn() {
 			m.ongoing.remove(old.txnFirstOffset) // only in a damaged snapshot: the last entry counts
 		}
-		m.producers[e.producerID] = &e
+		m.put(&e)
 		if e.hasTxn() {
 			m.ongoing.put(txn{producerID: e.producerID, firstOffset: e.txnFirstOffset, lastOffset: none})
 		}

@@ -27,6 +27,8 @@ type Manager struct {
 	opts  Options
 
 	producers    map[int64]*entry
+	buckets      int    // of Kafka's table of the producers, see put
+	inserted     uint64 // counts insertions into it
 	verification map[int64]*verification
 	lastGuard    Guard
 	ongoing      txnList // without marker
@@ -45,6 +47,7 @@ func New(label string, opts Options) *Manager {
 		label:     label,
 		opts:      opts,
 		producers: make(map[int64]*entry),
+		buckets:   firstBuckets,
 		// A partition that is deleted and made again must not accept a guard of its former self.
 		lastGuard: Guard(rand.Uint64()),
 	}

@@ -55,7 +55,7 @@ func AppendSnapshot(dst []byte, entries []Entry) []byte {
 
 // EncodeSnapshot is the snapshot of the Manager at MapEndOffset, producers by id.
 func (m *Manager) EncodeSnapshot() []byte {
-	entries := m.ActiveProducers()
+	entries := m.inTableOrder()
 	return AppendSnapshot(make([]byte, 0, snapshotHeadBytes+snapshotEntryBytes*len(entries)), entries)
 }
 

@@ -1,7 +1,6 @@
 package samefiles
 
 import (
-	"bytes"
 	"encoding/binary"
 	"hash/crc32"
 	"path"
@@ -64,7 +63,7 @@ func canonical(name string, b []byte) []byte {
 	case base == datadir.TopicID:
 		return regexp.MustCompile(`topic_id: [A-Za-z0-9_-]{22}$`).ReplaceAll(b, []byte("topic_id: <id>"))
 	case path.Ext(base) == ".snapshot":
-		if b = sortedSnapshot(b); strings.HasPrefix(topic, "append-time-") {
+		if strings.HasPrefix(topic, "append-time-") {
 			return withoutTimes(base, b)
 		}
 		return b
@@ -114,6 +113,11 @@ func withoutTimes(base string, b []byte) []byte {
 			zero(at, 8)
 		}
 	case ".snapshot":
+		if len(b) < snapshotHeader {
+			return b
+		}
+		right := binary.BigEndian.Uint32(b[2:]) == crc32.Checksum(b[6:], crc32.MakeTable(crc32.Castagnoli)) // it follows from the times
+		copy(b[2:6], map[bool]string{true: "good", false: "bad!"}[right])
 		for at := snapshotHeader; at+snapshotEntry <= len(b); at += snapshotEntry {
 			zero(at+26, 8)
 		}
@@ -126,20 +130,6 @@ const (
 	snapshotHeader = 10
 	snapshotEntry  = 46
 )
-
-// sortedSnapshot has the entries in the order of producer ids, since Apache writes them in that of a hash map, and instead
-// of the CRC, which follows from that order, whether it is right.
-func sortedSnapshot(b []byte) []byte {
-	if len(b) < snapshotHeader || (len(b)-snapshotHeader)%snapshotEntry != 0 {
-		return b
-	}
-	out := slices.Clone(b[:snapshotHeader])
-	right := binary.BigEndian.Uint32(b[2:]) == crc32.Checksum(b[6:], crc32.MakeTable(crc32.Castagnoli))
-	copy(out[2:6], map[bool]string{true: "good", false: "bad!"}[right])
-	entries := slices.Collect(slices.Chunk(b[snapshotHeader:], snapshotEntry))
-	slices.SortFunc(entries, bytes.Compare)
-	return append(out, bytes.Join(entries, nil)...)
-}
 
 type span struct{ at, size int }
 
