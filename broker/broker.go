@@ -40,6 +40,8 @@ type Options struct {
 	FS     vfs.FS       // nil = the operating system's
 	Clock  *clock.Clock // nil = the machine's
 	Logger *slog.Logger // nil = none
+	// Network is what the broker listens and connects by; nil = TCP.
+	Network Network
 	// Coordination is an embedded coordination server to use in place of an own one or of zookeeper.connect. It is dialled in memory.
 	Coordination *embedded.Server
 	// HTTP is the address of the HTTP port; empty = none.
@@ -50,11 +52,12 @@ type Options struct {
 
 // Broker is a running broker. Use Start.
 type Broker struct {
-	cfg    *config.Broker
-	fs     vfs.FS
-	clk    *clock.Clock
-	logger *slog.Logger // with the server's prefix
-	base   *slog.Logger
+	cfg     *config.Broker
+	fs      vfs.FS
+	clk     *clock.Clock
+	logger  *slog.Logger // with the server's prefix
+	base    *slog.Logger
+	network Network
 
 	embedded    *embedded.Server     // own one, or nil
 	zk          coordination.Options // of session
@@ -102,6 +105,9 @@ func Start(ctx context.Context, o Options) (*Broker, error) {
 	b := &Broker{cfg: o.Config, fs: o.FS, clk: o.Clock, base: o.Logger, failed: make(chan error, 1), cache: metadata.NewCache()}
 	if b.fs == nil {
 		b.fs = vfs.OS()
+	}
+	if b.network = o.Network; b.network == nil {
+		b.network = tcp{}
 	}
 	if b.clk == nil {
 		b.clk = clock.New()
@@ -312,7 +318,8 @@ func (b *Broker) buildServing(_ context.Context, o Options) error {
 		budget = frameBudget
 	}
 	b.server = server.New(server.Options{
-		Serve: b.handlers.Serve, Clock: b.clk, Logger: b.base.With(kafkalog.PrefixKey, fmt.Sprintf("[SocketServer listenerType=ZK_BROKER, nodeId=%d] ", b.cfg.ID)),
+		Listen: b.network.Listen,
+		Serve:  b.handlers.Serve, Clock: b.clk, Logger: b.base.With(kafkalog.PrefixKey, fmt.Sprintf("[SocketServer listenerType=ZK_BROKER, nodeId=%d] ", b.cfg.ID)),
 		MaxFrameBytes: b.cfg.SocketRequestMaxBytes, FrameBudgetBytes: budget, MaxIdle: b.cfg.ConnectionsMaxIdle,
 		MaxConnections: limit(b.cfg.MaxConnections), MaxConnectionsPerIP: limit(b.cfg.MaxConnectionsPerIP), WriteTimeout: writeTimeout,
 		MaxConnectionsPerIPOf: perIPLimits(b.cfg.MaxConnectionsPerIPHost),

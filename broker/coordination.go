@@ -37,6 +37,9 @@ func (b *Broker) openCoordination(ctx context.Context, o Options) error {
 		if opts.Servers, opts.Chroot, err = coordination.ParseConnect(b.cfg.ZooKeeperConnect); err != nil {
 			return err
 		}
+		if o.Network != nil { // else the session's own way, which spreads names over their addresses
+			opts.Dial = o.Network.Dial
+		}
 	}
 	b.zk = opts
 	wait, cancel := context.WithTimeout(ctx, b.cfg.ZooKeeperConnection)

@@ -56,6 +56,7 @@ func (b *Broker) watchProcesses() {
 	}
 	m := suspicion.Start(suspicion.Options{
 		BrokerID: b.cfg.ID, Session: b.session, Clock: b.clk, Logger: b.base.With(kafkalog.LoggerKey, "kafka.controller.KafkaController"), Listener: listener,
+		Dial:    b.network.Dial,
 		Changed: func(int32, int64, bool) { b.controller.SuspicionChanged() },
 	})
 	b.suspicion.Store(m)
@@ -171,6 +172,6 @@ func (b *Broker) controllerOptions() controller.Options {
 		InterBrokerListener: b.cfg.InterBrokerListener, ControlPlaneListener: b.cfg.ControlPlane, Register: b.reregister, Suspected: b.suspected,
 		DeleteTopicEnable: b.cfg.DeleteTopics, UncleanLeaderElection: func() bool { return b.settings.Broker().UncleanElection },
 		AutoLeaderRebalance: b.cfg.AutoLeaderRebalance, LeaderImbalanceCheck: b.cfg.LeaderImbalanceCheckInterval, LeaderImbalancePerBrokerPct: int(b.cfg.LeaderImbalancePercentage),
-		SocketTimeout: b.cfg.ControllerSocketTimeout, RequestTimeout: b.cfg.RequestTimeout,
+		Dial: b.network.Dial, SocketTimeout: b.cfg.ControllerSocketTimeout, RequestTimeout: b.cfg.RequestTimeout,
 	}
 }

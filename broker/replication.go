@@ -17,7 +17,7 @@ import (
 // replicationOptions are what the replicas need of the broker.
 func (b *Broker) replicationOptions() replication.Options {
 	toController := peer.NewClient(b.controllerAddr, peer.Options{
-		Clock: b.clk, ClientID: strconv.Itoa(int(b.cfg.ID)), ConnectTimeout: b.cfg.ControllerSocketTimeout, RequestTimeout: b.cfg.ControllerSocketTimeout,
+		Clock: b.clk, ClientID: strconv.Itoa(int(b.cfg.ID)), Dial: b.network.Dial, ConnectTimeout: b.cfg.ControllerSocketTimeout, RequestTimeout: b.cfg.ControllerSocketTimeout,
 	})
 	b.did(toController.Close)
 	return replication.Options{
@@ -37,7 +37,7 @@ func (b *Broker) replicationOptions() replication.Options {
 		PeerAddr: b.peerAddr, BrokerEpoch: b.epoch,
 		LagTimeMax: b.cfg.ReplicaLagTimeMax, FetchWaitMax: b.cfg.ReplicaFetchWaitMax, FetchBackoff: b.cfg.ReplicaFetchBackoff, SocketTimeout: b.cfg.ReplicaSocketTimeout,
 		FetchMinBytes: b.cfg.ReplicaFetchMinBytes, FetchMaxBytes: b.cfg.ReplicaFetchMaxBytes, FetchResponseMaxBytes: b.cfg.ReplicaFetchResponseMaxBytes,
-		Fetchers: int(b.cfg.NumReplicaFetchers),
+		Fetchers: int(b.cfg.NumReplicaFetchers), Peer: peer.Options{Dial: b.network.Dial},
 	}
 }
 

@@ -66,7 +66,7 @@ func (b *Broker) askShutdown(ctx context.Context) (left int, err error) {
 	if !ok {
 		return 0, kerr.ListenerNotFound
 	}
-	cl := peer.NewClient(peer.Fixed(net.JoinHostPort(e.Host, strconv.Itoa(int(e.Port)))), peer.Options{ClientID: strconv.Itoa(int(b.cfg.ID)), Clock: b.clk})
+	cl := peer.NewClient(peer.Fixed(net.JoinHostPort(e.Host, strconv.Itoa(int(e.Port)))), peer.Options{ClientID: strconv.Itoa(int(b.cfg.ID)), Clock: b.clk, Dial: b.network.Dial})
 	defer cl.Close()
 	q := kmsg.NewPtrControlledShutdownRequest()
 	q.Version, q.BrokerID, q.BrokerEpoch = 3, b.cfg.ID, b.epoch()

@@ -31,7 +31,8 @@ func (c *Controller) failover(ctx context.Context) error {
 	if err := c.loadDeletions(ctx); err != nil {
 		return err
 	}
-	c.sendUpdateMetadata(c.s.brokerIDs())
+	// Kafka tells only who is alive here. A broker that has just started serves clients from then on, and would deny every topic until the next request.
+	c.sendUpdateMetadata(c.s.brokerIDs(), c.s.partitionsWhere(func(*partition) bool { return true })...)
 	if err := c.startReplicas(ctx); err != nil {
 		return err
 	}

@@ -42,6 +42,8 @@ type Options struct {
 	MaxConnectionsPerIPOf map[string]int
 	// WriteTimeout closes a connection whose peer takes nothing for so long.
 	WriteTimeout time.Duration
+	// Listen opens a listener at host:port; nil = TCP.
+	Listen func(addr string) (net.Listener, error)
 }
 
 // Server serves the listeners of one broker.
@@ -66,6 +68,9 @@ const bufferBytes = 256 << 10
 
 // New returns a server that listens nowhere yet.
 func New(o Options) *Server {
+	if o.Listen == nil {
+		o.Listen = func(addr string) (net.Listener, error) { return net.Listen("tcp", addr) }
+	}
 	s := &Server{Options: o, conns: map[*conn]struct{}{}, perIP: map[string]int{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.frames = newBudget(max(o.FrameBudgetBytes, int64(o.MaxFrameBytes)))
@@ -79,7 +84,7 @@ func New(o Options) *Server {
 // Bind opens the listener's socket and returns its address. Connections wait in its backlog until Accept.
 func (s *Server) Bind(l Listener) (net.Listener, error) {
 	host := l.Host
-	ln, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(int(l.Port))))
+	ln, err := s.Listen(net.JoinHostPort(host, strconv.Itoa(int(l.Port))))
 	if err != nil {
 		return nil, fmt.Errorf("listener %s: %w", l.Name, err)
 	}

@@ -57,7 +57,7 @@ func Start(o Options) *Monitor {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if o.Dial == nil {
-		d := &net.Dialer{Timeout: connectTimeout}
+		d := &net.Dialer{}
 		o.Dial = func(ctx context.Context, addr string) (net.Conn, error) { return d.DialContext(ctx, "tcp", addr) }
 	}
 	if o.retry == 0 {

@@ -63,7 +63,9 @@ func (p *probe) look(ctx context.Context, s *sight) time.Duration {
 	if s.lost != "" {
 		addr = s.lost // a name may have several addresses, of which another one refuses
 	}
-	conn, err := p.m.o.Dial(ctx, addr)
+	dialCtx, cancel := context.WithTimeout(ctx, connectTimeout)
+	conn, err := p.m.o.Dial(dialCtx, addr)
+	cancel()
 	switch {
 	case ctx.Err() != nil:
 		if err == nil {

@@ -1,0 +1,6 @@
+//go:build !race
+
+package broker
+
+// simulations is how many a plain run takes.
+const simulations = 50

@@ -1,0 +1,204 @@
+package broker
+
+import (
+	"context"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+
+	"gokafka/coordination/embedded"
+)
+
+// zkAddr is where a simNet has ZooKeeper.
+const zkAddr = "10.0.0.100:2181"
+
+// simNet is a network in memory: hosts listen and dial, hosts go down, and pairs of hosts lose each other. Pairs that are cut reset what is open and leave new
+// connections without an answer; a host that is up refuses what it does not listen to.
+type simNet struct {
+	zk *embedded.Server
+
+	mu        sync.Mutex
+	listeners map[string]*simListener
+	conns     map[*simConn]struct{}
+	down      map[string]bool
+	cut       map[[2]string]bool
+}
+
+func newSimNet(zk *embedded.Server) *simNet {
+	return &simNet{zk: zk, listeners: map[string]*simListener{}, conns: map[*simConn]struct{}{}, down: map[string]bool{}, cut: map[[2]string]bool{}}
+}
+
+// simHost is the network as one host sees it.
+type simHost struct {
+	n    *simNet
+	host string
+}
+
+type simAddr string
+
+func (a simAddr) Network() string { return "sim" }
+func (a simAddr) String() string  { return string(a) }
+
+type simConn struct {
+	net.Conn
+	n             *simNet
+	local, remote string // hosts
+	addr          simAddr
+	once          sync.Once
+}
+
+func (c *simConn) RemoteAddr() net.Addr { return c.addr }
+
+func (c *simConn) Close() error {
+	c.once.Do(func() {
+		c.n.mu.Lock()
+		delete(c.n.conns, c)
+		c.n.mu.Unlock()
+	})
+	return c.Conn.Close()
+}
+
+type simListener struct {
+	n      *simNet
+	addr   string
+	accept chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (l *simListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.accept:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *simListener) Close() error {
+	l.once.Do(func() {
+		l.n.mu.Lock()
+		if l.n.listeners[l.addr] == l {
+			delete(l.n.listeners, l.addr)
+		}
+		l.n.mu.Unlock()
+		close(l.closed)
+	})
+	return nil
+}
+
+func (l *simListener) Addr() net.Addr { return simAddr(l.addr) }
+
+func (h simHost) Listen(addr string) (net.Listener, error) {
+	h.n.mu.Lock()
+	defer h.n.mu.Unlock()
+	if h.n.listeners[addr] != nil {
+		return nil, &net.OpError{Op: "listen", Err: syscall.EADDRINUSE}
+	}
+	l := &simListener{n: h.n, addr: addr, accept: make(chan net.Conn), closed: make(chan struct{})}
+	h.n.listeners[addr] = l
+	return l, nil
+}
+
+func pair(a, b string) [2]string { return [2]string{min(a, b), max(a, b)} }
+
+// dialTimeout is when a machine gives up a connection that nobody answers.
+const dialTimeout = time.Minute
+
+func (h simHost) Dial(ctx context.Context, addr string) (net.Conn, error) {
+	to, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	n := h.n
+	n.mu.Lock()
+	down, cut, l := n.down[h.host], n.cut[pair(h.host, to)], n.listeners[addr]
+	n.mu.Unlock()
+	fail := func(err error) (net.Conn, error) { return nil, &net.OpError{Op: "dial", Err: err} }
+	switch {
+	case down:
+		return fail(syscall.ENETDOWN)
+	case cut:
+		select {
+		case <-ctx.Done():
+			return fail(context.Cause(ctx))
+		case <-time.After(dialTimeout):
+			return fail(syscall.ETIMEDOUT)
+		}
+	case addr == zkAddr:
+		c, err := n.zk.DialContext(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return n.track(c, h.host, to, addr), nil
+	case l == nil:
+		return fail(syscall.ECONNREFUSED)
+	}
+	near, far := net.Pipe()
+	c, f := n.track(near, h.host, to, addr), n.track(far, to, h.host, h.host+":40000")
+	select {
+	case l.accept <- f:
+		return c, nil
+	case <-l.closed:
+		err = syscall.ECONNREFUSED
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	c.Close()
+	f.Close()
+	return fail(err)
+}
+
+func (n *simNet) track(c net.Conn, local, remote, addr string) *simConn {
+	s := &simConn{Conn: c, n: n, local: local, remote: remote, addr: simAddr(addr)}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.conns[s] = struct{}{}
+	return s
+}
+
+// end closes the connections for which gone holds.
+func (n *simNet) end(gone func(*simConn) bool) {
+	n.mu.Lock()
+	var list []*simConn
+	for c := range n.conns {
+		if gone(c) {
+			list = append(list, c)
+		}
+	}
+	n.mu.Unlock()
+	for _, c := range list {
+		c.Close()
+	}
+}
+
+// setDown ends all that a host listens to and is connected with, or lets it begin again.
+func (n *simNet) setDown(host string, down bool) {
+	n.mu.Lock()
+	n.down[host] = down
+	var ls []*simListener
+	for _, l := range n.listeners {
+		if h, _, _ := net.SplitHostPort(l.addr); down && h == host {
+			ls = append(ls, l)
+		}
+	}
+	n.mu.Unlock()
+	for _, l := range ls {
+		l.Close()
+	}
+	if down {
+		n.end(func(c *simConn) bool { return c.local == host }) // the others read an end
+	}
+}
+
+// setCut lets two hosts lose each other, or find each other again.
+func (n *simNet) setCut(a, b string, cut bool) {
+	n.mu.Lock()
+	n.cut[pair(a, b)] = cut
+	n.mu.Unlock()
+	if cut {
+		n.end(func(c *simConn) bool { return pair(c.local, c.remote) == pair(a, b) })
+	}
+}
+
