@@ -44,7 +44,9 @@ func (l *Log) roll(expectedNext int64) (*segment, error) {
 	}
 	if err != nil {
 		fresh.retire()
-		fresh.remove() // best effort: the next roll to this offset replaces what is left
+		if rerr := fresh.remove(); rerr != nil { // what is left would cut off what the old segment will hold
+			return nil, ioErr("roll", &fatalError{fmt.Errorf("%w; and the new segment could not be removed: %w", err, rerr)})
+		}
 		return nil, err
 	}
 	l.setSegments(append(segs[:len(segs):len(segs)], fresh))
@@ -59,8 +61,8 @@ func (l *Log) roll(expectedNext int64) (*segment, error) {
 // (segment.index.bytes was raised meanwhile). Caller holds mu.
 func (l *Log) renewEmpty(old *segment) (*segment, error) {
 	fresh, err := createSegment(l.env, old.base, l.cfg.Load(), l.clock.NowMs())
-	if err != nil {
-		return nil, err
+	if err != nil { // the old segment's files went with it
+		return nil, ioErr("replace segment", &fatalError{err})
 	}
 	segs := *l.segs.Load()
 	list := append(segs[:len(segs)-1:len(segs)-1], fresh)

@@ -82,34 +82,44 @@ func maxSegmentAge(cfg *config.Topic) time.Duration {
 	return cfg.SegmentMaxAge
 }
 
-// createSegment makes the files of a new active segment; leftovers of the same name are replaced.
+// createSegment makes the files of a new active segment; leftovers of the same name are replaced. The .log is the first, as in Kafka: a kill leaves no
+// index without a log. After an error none is left: an empty .log would cut off, at the next load, what the segment before it holds by then.
 func createSegment(e *env, base int64, cfg *config.Topic, nowMs int64) (*segment, error) {
 	s := newSegmentShell(e, base, cfg, nowMs)
 	s.maxTs, s.maxTsOffset, s.dirty = record.NoTimestamp, base, true
 	if err := vfs.RemoveIfExists(e.fs, s.path(txnSuffix)); err != nil {
 		return nil, ioErr("remove old transaction index", err)
 	}
-	var err error
-	if s.offsets, err = newOffsetIndex(e, s.indexPath(indexSuffix), base, int(cfg.SegmentIndexBytes)); err != nil {
-		return nil, err
-	}
-	if s.times, err = newTimeIndex(e, s.indexPath(timeSuffix), base, int(cfg.SegmentIndexBytes)); err != nil {
-		return nil, err
-	}
-	s.txns = newTxnIndex(e.fs, s.indexPath(txnSuffix))
 	f, err := e.fs.OpenFile(s.path(logSuffix), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
 		return nil, ioErr("create segment", err)
 	}
 	s.handle.created(f)
+	if err := s.createRest(f, cfg); err != nil {
+		s.handle.retireNow()
+		if rerr := s.remove(); rerr != nil {
+			return nil, ioErr("create segment", &fatalError{fmt.Errorf("%w; and what was made could not be removed: %w", err, rerr)})
+		}
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *segment) createRest(f vfs.File, cfg *config.Topic) (err error) {
+	if s.offsets, err = newOffsetIndex(s.env, s.indexPath(indexSuffix), s.base, int(cfg.SegmentIndexBytes)); err != nil {
+		return err
+	}
+	if s.times, err = newTimeIndex(s.env, s.indexPath(timeSuffix), s.base, int(cfg.SegmentIndexBytes)); err != nil {
+		return err
+	}
+	s.txns = newTxnIndex(s.env.fs, s.indexPath(txnSuffix))
 	if cfg.Preallocate {
 		s.preallocated, s.reservedTo = true, s.maxBytes
 		if err := f.Reserve(0, int64(cfg.SegmentBytes)); err != nil {
-			s.handle.retireNow()
-			return nil, ioErr("preallocate segment", err)
+			return ioErr("preallocate segment", err)
 		}
 	}
-	return s, nil
+	return nil
 }
 
 func (s *segment) indexPath(suffix string) func() string {
