@@ -1,7 +1,6 @@
 package logstore
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -391,12 +390,9 @@ func (ld *loader) loadSegment(f fs.DirEntry, base int64, names map[string]bool) 
 		}
 		damaged = err
 	}
-	if damaged != nil {
-		level := slog.LevelWarn
-		if ld.opts.CleanShutdown || base < ld.opts.RecoveryPoint {
-			level = slog.LevelError
-		}
-		ld.logger.Log(context.Background(), level, "recovering segment", "file", s.path(logSuffix), "reason", damaged)
+	// What is to be recovered anyway waits for its turn: the segments before it may end in what a crash left, which must be cut first.
+	if later := !ld.opts.CleanShutdown && base >= ld.opts.RecoveryPoint; damaged != nil && !later {
+		ld.logger.Error("recovering segment", "file", s.path(logSuffix), "reason", damaged)
 		if _, err := ld.recoverSegment(s); err != nil {
 			if over := new(overflowError); !errors.As(err, &over) { // else it is split first
 				s.retire()

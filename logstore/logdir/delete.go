@@ -37,8 +37,11 @@ func (m *Manager) retire(list []metadata.TopicPartition, rename func(*logstore.L
 			continue
 		}
 		if err := rename(e.log); err != nil {
-			// The log is closed, and its directory has the partition's name still: it would be there again at the next start.
-			m.failDir(e.dir, err)
+			// The log is closed, and its directory has the partition's name still: it would be there again at the next start. Of a log that is offline
+			// already the directory fails with what took it there.
+			if logstore.IsIOError(err) {
+				m.failDir(e.dir, err)
+			}
 			errs[i] = fmt.Errorf("%w: %w", kerr.KafkaStorageError, err)
 			continue
 		}
