@@ -201,4 +201,3 @@ func (n *simNet) setCut(a, b string, cut bool) {
 		n.end(func(c *simConn) bool { return pair(c.local, c.remote) == pair(a, b) })
 	}
 }
-
