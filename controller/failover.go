@@ -31,8 +31,8 @@ func (c *Controller) failover(ctx context.Context) error {
 	if err := c.loadDeletions(ctx); err != nil {
 		return err
 	}
-	// Kafka tells only who is alive here. A broker that has just started serves clients from then on, and would deny every topic until the next request.
-	c.sendUpdateMetadata(c.s.brokerIDs(), c.s.partitionsWhere(func(*partition) bool { return true })...)
+	// Partitions are not told yet: a client that sees a leader sends to it, and the leader hears of its office by LeaderAndIsr first.
+	c.sendUpdateMetadata(c.s.brokerIDs())
 	if err := c.startReplicas(ctx); err != nil {
 		return err
 	}

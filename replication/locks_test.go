@@ -13,7 +13,7 @@ func TestSlowSyncDoesNotHoldTheRole(t *testing.T) {
 	n := newNode(t, 1, nil)
 	n.cfg.FlushMessages = 1
 	p := n.role(1, 0, 0, 1)
-	entered, release := make(chan struct{}), make(chan struct{})
+	entered, release := make(chan struct{}, 1), make(chan struct{})
 	hook := func(op vfs.Op) error {
 		if op.Kind == vfs.OpSync && strings.HasSuffix(op.Name, ".log") {
 			select {
