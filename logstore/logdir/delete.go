@@ -41,6 +41,8 @@ func (m *Manager) retire(list []metadata.TopicPartition, rename func(*logstore.L
 			// already the directory fails with what took it there.
 			if logstore.IsIOError(err) {
 				m.failDir(e.dir, err)
+			} else {
+				e.log.Close() // waits until that is told: nobody else knows of the log any more
 			}
 			errs[i] = fmt.Errorf("%w: %w", kerr.KafkaStorageError, err)
 			continue

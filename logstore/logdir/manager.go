@@ -75,7 +75,8 @@ type Manager struct {
 	making   map[metadata.TopicPartition]chan struct{} // closed when made, or not
 	removals map[*removal]struct{}
 	closed   bool
-	leftover []func() // what is left to do for directories that failed since closed was set
+	leftover []func()       // what is left to do for directories that failed since closed was set
+	failing  sync.WaitGroup // failDir under way, which adds to leftover
 
 	epochMu sync.Mutex // held by SaveEpochs
 
@@ -325,6 +326,8 @@ func (m *Manager) failDir(d *dir, err error) {
 		m.mu.Unlock()
 		return
 	}
+	m.failing.Add(1) // with mu held and the directory still in the list: Close, which is after it or closes the directory, sees it
+	defer m.failing.Done()
 	m.dirs = slices.Delete(slices.Clone(m.dirs), i, i+1)
 	m.offline[d.path] = err
 	var lost []metadata.TopicPartition
@@ -362,6 +365,7 @@ func (m *Manager) failDir(d *dir, err error) {
 
 // finishLeftover lets go of the directories that failed while Close or Abandon was under way.
 func (m *Manager) finishLeftover() {
+	m.failing.Wait()
 	m.mu.Lock()
 	list := m.leftover
 	m.leftover = nil
