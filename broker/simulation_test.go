@@ -31,7 +31,7 @@ import (
 
 var (
 	simSeed  = flag.Uint64("sim.seed", 0, "run this simulation only")
-	simSeeds = flag.Int("sim.seeds", 0, "number of simulations; 0 = the default")
+	simSeeds = flag.Int("sim.seeds", 0, "number of simulations; 0 = none")
 )
 
 // Three whole brokers, controllers and stock clients included, on a network and disks in memory and a clock that runs as fast as it can. Brokers are killed, lose
@@ -40,14 +40,12 @@ var (
 //
 // A seed gives the same faults again; which goroutine is first is not in it.
 func TestSimulation(t *testing.T) {
-	first, n := uint64(1), simulations
+	first, n := uint64(1), *simSeeds
 	switch {
 	case *simSeed != 0:
 		first, n = *simSeed, 1
-	case *simSeeds > 0:
-		n = *simSeeds
-	case testing.Short():
-		n = 4
+	case n <= 0:
+		t.Skip("a command of its own: go test ./broker -run TestSimulation -sim.seeds 50")
 	}
 	for seed := first; seed < first+uint64(n); seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
