@@ -156,13 +156,13 @@ func (m *Monitor) follow() error {
 	return nil
 }
 
-// end stops a probe; what it said of its incarnation is over.
+// end stops a probe; what it said of its incarnation is over. That is told too: if only the address changed, no other event has the broker looked at again.
 func (m *Monitor) end(p *probe) {
 	p.stop()
 	delete(m.probes, p.target.id)
-	m.mu.Lock()
-	delete(m.suspected, p.target.id)
-	m.mu.Unlock()
+	if m.Suspected(p.target.id, p.target.epoch) {
+		m.set(p.target, false)
+	}
 }
 
 // set notes a suspicion, or its end, and tells of it.

@@ -78,6 +78,7 @@ func (p *probe) look(ctx context.Context, s *sight) time.Duration {
 		s.lost, s.refusals = "", 0
 		return p.m.o.retry
 	case s.suspected || s.lost == "":
+		p.stillRegistered(ctx) // it may have moved its listener, which no list of brokers tells
 		return p.m.o.retry
 	}
 	s.refusals++

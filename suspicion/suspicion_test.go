@@ -260,8 +260,29 @@ func TestNewEpochEndsTheSuspicion(t *testing.T) {
 		t.Fatal(err)
 	}
 	epoch := f.register(p.addr()) // it is starting, and does not listen yet
-	zktest.Eventually(t, "the suspicion ends", func() bool { return !f.m.Suspected(2, old) })
+	f.await(false)
+	if f.m.Suspected(2, old) {
+		t.Error("the old incarnation is suspected still")
+	}
 	f.stays(epoch)
+}
+
+// A broker that is suspected at its old address and moves its listener is looked at anew, and its owner hears of it.
+func TestMoveEndsTheSuspicion(t *testing.T) {
+	f := newFixture(t)
+	p := listen(t, "127.0.0.1:0")
+	epoch := f.register(p.addr())
+	f.connected(p, 1)
+	p.die()
+	f.await(true)
+	q := listen(t, "127.0.0.1:0")
+	if err := znode.UpdateBroker(t.Context(), f.two.Current(), registration(q.addr())); err != nil {
+		t.Fatal(err)
+	}
+	f.await(false)
+	if f.m.Suspected(2, epoch) {
+		t.Error("still suspected")
+	}
 }
 
 // A broker may move its listener under the same registration.
