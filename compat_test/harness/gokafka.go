@@ -1,6 +1,8 @@
 package harness
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,7 +30,10 @@ func GokafkaBinary() (string, error) {
 	if err := os.MkdirAll(cache, 0o755); err != nil {
 		return "", err
 	}
-	lock, err := os.OpenFile(filepath.Join(cache, "gokafka-build.lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	// One name for each tree: two checkouts that are tested at once do not run each other's program.
+	tree := sha256.Sum256([]byte(src))
+	name := "gokafka-under-test-" + hex.EncodeToString(tree[:4])
+	lock, err := os.OpenFile(filepath.Join(cache, name+".lock"), os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return "", err
 	}
@@ -36,7 +41,6 @@ func GokafkaBinary() (string, error) {
 	if err := lockFile(lock); err != nil {
 		return "", err
 	}
-	name := "gokafka-under-test"
 	if runtime.GOOS == "windows" {
 		name += ".exe"
 	}
