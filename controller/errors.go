@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"gokafka/coordination"
 	"gokafka/coordination/znode"
+	"gokafka/metadata"
 )
 
 var (
@@ -35,4 +38,30 @@ func kerrOf(err error) *kerr.Error {
 	var k *kerr.Error
 	errors.As(err, &k)
 	return k
+}
+
+// Error is a refusal for the client.
+type Error struct {
+	Partition metadata.TopicPartition
+	Code      *kerr.Error
+	Message   string // Apache's text
+}
+
+// Error names the partition and the text for the client.
+func (e *Error) Error() string { return e.Partition.String() + ": " + e.Message }
+
+// Unwrap is the kerr value.
+func (e *Error) Unwrap() error { return e.Code }
+
+func refused(tp metadata.TopicPartition, code *kerr.Error, format string, args ...any) error {
+	return &Error{Partition: tp, Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// scalaList shows ids as Scala's collections show themselves, which is how Apache's texts have them.
+func scalaList(kind string, ids []int32) string {
+	s := make([]string, len(ids))
+	for i, id := range ids {
+		s[i] = strconv.Itoa(int(id))
+	}
+	return kind + "(" + strings.Join(s, ", ") + ")"
 }

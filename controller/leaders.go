@@ -44,26 +44,27 @@ func (c *Controller) electRequested(ctx context.Context, kind ElectionType, tps 
 	out := map[metadata.TopicPartition]ElectionResult{}
 	var ps []*partition
 	seen := map[*partition]bool{}
-	refuse := func(tp metadata.TopicPartition, code error) {
-		out[tp] = ElectionResult{Leader: metadata.NoLeader, Err: fmt.Errorf("election for %s: %w", tp, code)}
+	refuse := func(tp metadata.TopicPartition, code *kerr.Error, text string) {
+		out[tp] = ElectionResult{Leader: metadata.NoLeader, Err: refused(tp, code, "%s", text)}
 	}
 	for _, tp := range tps {
 		p := c.s.partition(tp)
 		switch {
 		case p == nil:
-			refuse(tp, kerr.UnknownTopicOrPartition)
+			refuse(tp, kerr.UnknownTopicOrPartition, "The partition does not exist.")
 		case c.s.toDelete[tp.Topic]:
-			refuse(tp, kerr.InvalidTopicException)
+			refuse(tp, kerr.InvalidTopicException, "The topic is being deleted")
 		case p.info != nil && !c.electionNeeded(kind, p):
-			refuse(tp, kerr.ElectionNotNeeded)
+			refuse(tp, kerr.ElectionNotNeeded, "Leader election not needed for topic partition.")
 		case !seen[p]:
 			seen[p] = true
 			ps = append(ps, p)
 		}
 	}
-	how, failure := electPreferred, error(kerr.PreferredLeaderNotAvailable)
+	how, failure, apacheName := electPreferred, kerr.PreferredLeaderNotAvailable, "PreferredReplicaPartitionLeaderElectionStrategy"
 	if kind == ElectUnclean {
 		how, failure = electOffline, kerr.EligibleLeadersNotAvailable
+		apacheName = fmt.Sprintf("OfflinePartitionLeaderElectionStrategy(%t)", allowUnclean)
 	}
 	outcomes, err := c.partitionsOnline(ctx, ps, how, allowUnclean)
 	if err != nil {
@@ -77,7 +78,7 @@ func (c *Controller) electRequested(ctx context.Context, kind ElectionType, tps 
 		case ok && !errors.Is(o.err, errNoLeader) && !errors.Is(o.err, errStateChange):
 			out[p.tp] = ElectionResult{Leader: metadata.NoLeader, Err: o.err}
 		default:
-			refuse(p.tp, failure)
+			refuse(p.tp, failure, fmt.Sprintf("Failed to elect leader for partition %s under strategy %s", p.tp, apacheName))
 		}
 	}
 	return out, nil

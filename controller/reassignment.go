@@ -38,12 +38,12 @@ func (c *Controller) AlterPartitionReassignments(ctx context.Context, targets ma
 	})
 }
 
-// ListPartitionReassignments lists the reassignments under way among the partitions, or all if the list is nil.
-func (c *Controller) ListPartitionReassignments(ctx context.Context, partitions []metadata.TopicPartition) ([]ReassigningPartition, error) {
+// ListPartitionReassignments lists the reassignments under way among the partitions, or all if the set is nil, in order.
+func (c *Controller) ListPartitionReassignments(ctx context.Context, partitions map[metadata.TopicPartition]bool) ([]ReassigningPartition, error) {
 	return ask(ctx, c, "ListPartitionReassignments", func(context.Context) ([]ReassigningPartition, error) {
 		var out []ReassigningPartition
 		for _, p := range c.s.partitionsWhere(func(p *partition) bool { return p.assignment.IsBeingReassigned() }) {
-			if partitions == nil || slices.Contains(partitions, p.tp) {
+			if partitions == nil || partitions[p.tp] {
 				out = append(out, ReassigningPartition{p.tp, p.assignment})
 			}
 		}
@@ -60,7 +60,7 @@ func (s *cluster) planReassignment(tp metadata.TopicPartition, target []int32, c
 	}
 	if target == nil {
 		if !cur.IsBeingReassigned() {
-			return Assignment{}, fmt.Errorf("%s: %w", tp, kerr.NoReassignmentInProgress)
+			return Assignment{}, refused(tp, kerr.NoReassignmentInProgress, "%s", kerr.NoReassignmentInProgress.Description)
 		}
 		return cur.reassignTo(cur.Origin()), nil
 	}
@@ -68,18 +68,19 @@ func (s *cluster) planReassignment(tp metadata.TopicPartition, target []int32, c
 	if !check {
 		return next, nil
 	}
-	refuse := func(why string) (Assignment, error) {
-		return Assignment{}, fmt.Errorf("reassignment of %s to %v: %s: %w", tp, target, why, kerr.InvalidReplicaAssignment)
+	refuse := func(format string, args ...any) (Assignment, error) {
+		return Assignment{}, refused(tp, kerr.InvalidReplicaAssignment, format, args...)
 	}
 	switch {
 	case len(target) == 0:
-		return refuse("empty list")
+		return refuse("Empty replica list specified in partition reassignment.")
 	case len(distinct(target)) != len(target):
-		return refuse("duplicate replicas")
+		return refuse("Duplicate replica ids in partition reassignment replica list: %s", scalaList("Buffer", target))
 	case slices.ContainsFunc(target, func(id int32) bool { return id < 0 }):
-		return refuse("invalid broker id")
+		return refuse("Invalid broker id in replica list: %s", scalaList("Buffer", target))
 	case slices.ContainsFunc(next.Adding, func(id int32) bool { return !s.isLive(id) }):
-		return refuse("brokers that are not alive")
+		return refuse("Replica assignment has brokers that are not alive. Replica list: %s, live broker list: %s",
+			scalaList("Buffer", next.Adding), scalaList("Set", filter(s.brokerIDs(), s.isLive)))
 	}
 	return next, nil
 }
@@ -89,7 +90,7 @@ func (c *Controller) startReassignments(ctx context.Context, moves map[metadata.
 	for _, tp := range slices.SortedFunc(maps.Keys(moves), compareTP) {
 		p := c.s.partition(tp)
 		if p == nil || c.s.toDelete[tp.Topic] || len(p.assignment.Replicas) == 0 {
-			out[tp] = fmt.Errorf("reassignment of %s: %w", tp, kerr.UnknownTopicOrPartition)
+			out[tp] = refused(tp, kerr.UnknownTopicOrPartition, "The partition does not exist.")
 			continue
 		}
 		err := c.reassign(ctx, p, moves[tp])
@@ -132,7 +133,7 @@ func (p *partition) mayDropTo(a Assignment) error {
 	if p.info == nil || len(p.info.ISR) == 0 || len(without(p.info.ISR, a.Replicas)) < len(p.info.ISR) {
 		return nil
 	}
-	return fmt.Errorf("reassignment of %s to %s: none of them is in the ISR %v: %w", p.tp, a, p.info.ISR, kerr.InvalidReplicaAssignment)
+	return refused(p.tp, kerr.InvalidReplicaAssignment, "Replica assignment %s has no replica that is in sync: %v", a, p.info.ISR)
 }
 
 // storeReassignment is phase U. What a superseded reassignment was adding, and nobody wants now, is stopped and deleted.

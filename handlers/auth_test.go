@@ -166,6 +166,23 @@ func deniedRequests(t *testing.T) []denied {
 			q.Topics = append(q.Topics, rt)
 			return q
 		}), kerr.TopicAuthorizationFailed, nil},
+		{"elect leaders", byName(func(n string) kmsg.Request {
+			q := kmsg.NewPtrElectLeadersRequest()
+			q.Version = 2
+			rt := kmsg.NewElectLeadersRequestTopic()
+			rt.Topic, rt.Partitions = n, []int32{0}
+			q.Topics = append(q.Topics, rt)
+			return q
+		}), kerr.ClusterAuthorizationFailed, by(question{security.Alter, security.Cluster, clusterName})},
+		{"alter partition reassignments", byName(func(n string) kmsg.Request {
+			q := kmsg.NewPtrAlterPartitionAssignmentsRequest()
+			rt := kmsg.NewAlterPartitionAssignmentsRequestTopic()
+			rt.Topic, rt.Partitions = n, []kmsg.AlterPartitionAssignmentsRequestTopicPartition{{Replicas: []int32{0}}}
+			q.Topics = append(q.Topics, rt)
+			return q
+		}), kerr.ClusterAuthorizationFailed, by(question{security.Alter, security.Cluster, clusterName})},
+		{"list partition reassignments", fixed(kmsg.NewPtrListPartitionReassignmentsRequest()), kerr.ClusterAuthorizationFailed,
+			by(question{security.Describe, security.Cluster, clusterName})},
 		{"alter partition", fixed(version(kmsg.NewPtrAlterPartitionRequest(), 3)), kerr.ClusterAuthorizationFailed, nil},
 		{"describe cluster", fixed(func() kmsg.Request {
 			q := kmsg.NewPtrDescribeClusterRequest()

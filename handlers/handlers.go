@@ -172,7 +172,26 @@ func text(err error) *string {
 	if errors.As(err, &ce) {
 		return &ce.Message
 	}
+	var pe *controller.Error
+	if errors.As(err, &pe) {
+		return optional(pe.Message)
+	}
 	return nil
+}
+
+// message is text, and where that has none the text of the code, as Apache's ApiError gives one.
+func message(err error) *string {
+	if err == nil {
+		return nil
+	}
+	if t := text(err); t != nil {
+		return t
+	}
+	var ke *kerr.Error
+	if !errors.As(err, &ke) {
+		ke = kerr.UnknownServerError
+	}
+	return optional(ke.Description)
 }
 
 // endpoint gives a broker's address on the listener that the request came in on.

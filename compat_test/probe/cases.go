@@ -20,6 +20,7 @@ func Cases() []Case {
 		produceCases(), produceVersionCases(), oldProduceCases(), sequenceCases(), initProducerIDCases(),
 		fetchCases(), oldFetchCases(), fetchSessionCases(), listOffsetsCases(),
 		createTopicsCases(), createPartitionsCases(), deleteTopicsCases(), deleteRecordsCases(), describeProducersCases(),
+		electLeadersCases(), reassignCases(),
 		describeClusterCases(), describeConfigsCases(), findCoordinatorCases(),
 		oldSegmentCases(), restartCases(),
 	)
