@@ -77,6 +77,12 @@ func (b *Broker) epoch() int64 {
 	return -1
 }
 
+// isRegistered says whether the registration certainly stands: it was made under the session of now, and that cannot have expired yet.
+func (b *Broker) isRegistered() bool {
+	r := b.registered.Load()
+	return r != nil && r.Session == b.session.Current().ID() && b.session.HeardLately()
+}
+
 // refuseTakenEndpoints refuses an advertised address that another broker has registered (Kafka 3.9 KafkaServer.createBrokerInfo).
 func (b *Broker) refuseTakenEndpoints(ctx context.Context) error {
 	g, err := b.session.Await(ctx)

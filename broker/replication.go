@@ -34,7 +34,7 @@ func (b *Broker) replicationOptions() replication.Options {
 			}
 			return resp.(*kmsg.AlterPartitionResponse), nil
 		},
-		PeerAddr: b.peerAddr, BrokerEpoch: b.epoch,
+		PeerAddr: b.peerAddr, BrokerEpoch: b.epoch, Registered: b.isRegistered,
 		LagTimeMax: b.cfg.ReplicaLagTimeMax, FetchWaitMax: b.cfg.ReplicaFetchWaitMax, FetchBackoff: b.cfg.ReplicaFetchBackoff, SocketTimeout: b.cfg.ReplicaSocketTimeout,
 		FetchMinBytes: b.cfg.ReplicaFetchMinBytes, FetchMaxBytes: b.cfg.ReplicaFetchMaxBytes, FetchResponseMaxBytes: b.cfg.ReplicaFetchResponseMaxBytes,
 		Fetchers: int(b.cfg.NumReplicaFetchers), Peer: peer.Options{Dial: b.network.Dial},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gokafka/internal/clock"
@@ -30,6 +31,8 @@ type dialer struct {
 	handshake time.Duration
 	armed     func() bool // whether watches are to be re-sent
 
+	heard atomic.Int64 // clock.Mono of the last bytes from a server; 0 = none
+
 	mu    sync.Mutex // guards the rest
 	last  *conn
 	creds Credentials
@@ -47,7 +50,7 @@ func (d *dialer) dial(_, address string, _ time.Duration) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{Conn: nc, armed: d.armed, clock: d.clock, watchesSent: make(chan struct{})}
+	c := &conn{Conn: nc, armed: d.armed, heard: &d.heard, clock: d.clock, watchesSent: make(chan struct{})}
 	c.timer = d.clock.AfterFunc(d.handshake, func() { _ = nc.Close() })
 	d.mu.Lock()
 	d.last = c
@@ -131,6 +134,7 @@ func (d *dialer) closeLast() {
 type conn struct {
 	net.Conn
 	armed func() bool
+	heard *atomic.Int64 // of the dialer
 	clock *clock.Clock
 	timer *clock.Timer // closes the connection unless the handshake ends in time
 
@@ -170,6 +174,9 @@ func (c *conn) Write(b []byte) (int, error) {
 
 func (c *conn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
+	if n > 0 {
+		c.heard.Store(int64(max(c.clock.Mono(), 1)))
+	}
 	// The answer to the connect request is at most 45 bytes; what comes after belongs to requests.
 	if c.resumed && c.read > 0 && len(b) == 4 && c.handshakeOver() {
 		c.resumed = false

@@ -3,6 +3,7 @@ package coordination
 import (
 	"encoding/binary"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,7 +37,7 @@ func setWatchesFrame(zxid uint64) []byte {
 // it brings is held back until they are on their way.
 func TestResentWatches(t *testing.T) {
 	s := &sink{in: make(chan []byte, 10)}
-	c := &conn{Conn: s, armed: func() bool { return true }, clock: clock.New(), watchesSent: make(chan struct{})}
+	c := &conn{Conn: s, heard: new(atomic.Int64), armed: func() bool { return true }, clock: clock.New(), watchesSent: make(chan struct{})}
 	if _, err := c.Write(resumeFrame(7)); err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +80,7 @@ func TestNothingHeldBack(t *testing.T) {
 		zxid  uint64
 		armed bool
 	}{{7, false}, {0, true}} {
-		x := &conn{Conn: &sink{}, armed: func() bool { return c.armed }, clock: clock.New(), watchesSent: make(chan struct{})}
+		x := &conn{Conn: &sink{}, heard: new(atomic.Int64), armed: func() bool { return c.armed }, clock: clock.New(), watchesSent: make(chan struct{})}
 		if _, err := x.Write(resumeFrame(c.zxid)); err != nil {
 			t.Fatal(err)
 		}

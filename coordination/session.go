@@ -180,6 +180,14 @@ func (s *Session) Watch(path string, kind WatchKind, f func()) *Watch {
 	return s.dispatcher.add(watchKey{path, kind}, f)
 }
 
+// HeardLately says whether a server answered within half the session timeout. Then the session cannot have expired yet: the
+// library pings three times in a timeout, and a server lets a session live for a timeout after it heard of it.
+func (s *Session) HeardLately() bool {
+	g := s.Current()
+	at := time.Duration(g.dialer.heard.Load())
+	return g.Err() == nil && at > 0 && s.opts.Clock.Mono()-at < s.opts.SessionTimeout/2
+}
+
 // Close closes the session on the server, which deletes its ephemeral nodes, and waits for all goroutines. Calls under
 // way return ErrClosed. It must not be called from a handler or a hook.
 func (s *Session) Close() error {

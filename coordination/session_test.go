@@ -357,3 +357,18 @@ func TestWatch(t *testing.T) {
 	must(err)
 	want("stopped", 3, 2)
 }
+
+// A session that is connected is heard of all the time; one whose server is out of reach is not any more, well before it can expire.
+func TestHeardLately(t *testing.T) {
+	s, l := zktest.Start(t).Open(t)
+	if !s.HeardLately() {
+		t.Error("nothing was heard of a session that was just made")
+	}
+	l.Cut()
+	zktest.Eventually(t, "silence is noticed", func() bool { return !s.HeardLately() })
+	if s.Current().Err() != nil {
+		t.Error("the session was over before its silence was noticed")
+	}
+	l.Restore()
+	zktest.Eventually(t, "it is heard of again", s.HeardLately)
+}

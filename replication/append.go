@@ -86,6 +86,7 @@ func (p *Partition) append(acks int16, a *Append) {
 		}
 	}
 	a.tenure = p.tenure
+	brokerEpoch := p.brokerEpoch
 	info, err := log.AppendUnsynced(a.Records, logstore.AppendOptions{LeaderEpoch: p.state.LeaderEpoch, Legacy: a.Version < 3, RefuseZstd: a.Version < 7})
 	var moved bool
 	if err == nil && !info.MustSync {
@@ -100,6 +101,10 @@ func (p *Partition) append(acks int16, a *Append) {
 
 	a.partition = p
 	if err != nil {
+		if errors.Is(err, kerr.OutOfOrderSequenceNumber) && !p.m.certainOfRole(brokerEpoch) {
+			a.fail(p.errorf(kerr.NotLeaderForPartition, "a sequence is missing, and this broker may have been deposed: %v", err))
+			return
+		}
 		a.refused(err, log.LogStartOffset())
 		return
 	}
@@ -111,6 +116,12 @@ func (p *Partition) append(acks int16, a *Append) {
 	if moved {
 		p.m.produce.Check(p.tp)
 	}
+}
+
+// certainOfRole says whether a role that the controller gave or confirmed under this broker epoch is still this broker's. After
+// the registration was lost and made anew, it is not until the controller has named it again.
+func (m *Manager) certainOfRole(brokerEpoch int64) bool {
+	return brokerEpoch == m.o.BrokerEpoch() && m.o.Registered()
 }
 
 // appendSynced moves the high watermark after an append that had to be synced first, unless this broker has stopped leading meanwhile.

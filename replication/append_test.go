@@ -266,3 +266,35 @@ func TestReplicatedParts(t *testing.T) {
 		t.Errorf("%v, want %v", got, want)
 	}
 }
+
+// A broker that may have been deposed does not tell a producer that a sequence is missing: the true leader may have it, and the producer would send the
+// record again under a new epoch.
+func TestGapIsNotTheVerdictOfAnUncertainLeader(t *testing.T) {
+	registered, brokerEpoch := true, int64(7)
+	n := newNode(t, 1, func(o *Options) {
+		o.Registered = func() bool { return registered }
+		o.BrokerEpoch = func() int64 { return brokerEpoch }
+	})
+	n.role(1, 0, 0, 1)
+	must(t, n.send(AcksAll, produced(t, idempotent(0), "x"))[0].Err)
+	next := int32(1)
+	gap := func(what string, want *kerr.Error) {
+		t.Helper()
+		a := n.send(AcksAll, produced(t, idempotent(7+next), "y"))[0]
+		wantCode(t, what, a.Err, want)
+		if want == kerr.NotLeaderForPartition && (a.Leader != -1 || a.FirstOffset != -1 || a.LogStartOffset != -1) {
+			t.Errorf("%s: it hints at itself: %+v", what, a)
+		}
+		must(t, n.send(AcksAll, produced(t, idempotent(next), "y"))[0].Err) // what it can take, it takes
+		next++
+	}
+	gap("registered", kerr.OutOfOrderSequenceNumber)
+	registered = false
+	gap("not registered", kerr.NotLeaderForPartition)
+	registered, brokerEpoch = true, 8
+	gap("registered anew, and not told of its role", kerr.NotLeaderForPartition)
+	if err := n.apply(state(1, 0, 0, 1)); err == nil {
+		t.Error("the state of before is applied again")
+	}
+	gap("the role was confirmed", kerr.OutOfOrderSequenceNumber)
+}

@@ -109,10 +109,13 @@ func (m *Manager) refuse(s *LeaderAndISRPartition, what string, err error) {
 func (m *Manager) admit(s *LeaderAndISRPartition) bool {
 	epoch := int32(-1)
 	if p := m.Partition(s.TopicPartition); p != nil {
-		p.leadership.RLock()
+		p.leadership.Lock()
 		epoch = p.state.LeaderEpoch
 		offline := p.offline
-		p.leadership.RUnlock()
+		if s.State.LeaderEpoch == epoch {
+			p.brokerEpoch = m.o.BrokerEpoch() // the role is confirmed, perhaps under a new registration
+		}
+		p.leadership.Unlock()
 		if offline {
 			s.Err = p.errorf(kerr.KafkaStorageError, "the log directory is offline")
 			return false

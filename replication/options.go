@@ -36,6 +36,11 @@ type Options struct {
 	// BrokerEpoch is the broker epoch of the current registration. Nil: -1.
 	BrokerEpoch func() int64
 
+	// Registered says whether the registration certainly stands, so that nobody can have been made leader in this broker's place without
+	// its knowledge. It is asked before a producer is told that a sequence is missing: clients take that for lost records, begin a
+	// new producer epoch and send again what the true leader may have. A broker that is not certain says that it does not lead. Nil: yes.
+	Registered func() bool
+
 	// LeadershipChanged is told of roles in the order in which they are given: of a partition that this broker leads and did not lead before (not of a
 	// new epoch of a leadership that goes on), follows in a new epoch, or deletes. Coordinators load and unload by it. It must not
 	// block, and must not call LeaderAndISR and its like. Nil: nobody is told.
@@ -72,6 +77,9 @@ func (o Options) withDefaults() Options {
 	orDuration(&o.FetchWaitMax, 500*time.Millisecond)
 	orDuration(&o.FetchBackoff, time.Second)
 	orDuration(&o.SocketTimeout, 30*time.Second)
+	if o.Registered == nil {
+		o.Registered = func() bool { return true }
+	}
 	if o.LeadershipChanged == nil {
 		o.LeadershipChanged = func([]LeadershipChange) {}
 	}

@@ -34,6 +34,8 @@ type Partition struct {
 	log        *logstore.Log // nil before the first LeaderAndIsr
 	state      metadata.PartitionState
 	isLeader   bool
+	// brokerEpoch is the one of this broker when the controller last named its role.
+	brokerEpoch int64
 	// tenure counts how often this broker became the leader. Within one, its log only grows.
 	tenure     int
 	replicas   []int32

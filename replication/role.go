@@ -15,6 +15,7 @@ func (p *Partition) assign(s *LeaderAndISRPartition, isLeader bool) {
 	p.state.ISR = slices.Clone(s.State.ISR)
 	p.pending = nil
 	p.isLeader = isLeader
+	p.brokerEpoch = p.m.o.BrokerEpoch()
 	if !isLeader {
 		p.state.ISR = nil
 		p.followers = nil
