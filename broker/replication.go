@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"gokafka/coordination/znode"
 	"gokafka/internal/kafkalog"
 	"gokafka/internal/peer"
 	"gokafka/replication"
@@ -34,11 +35,36 @@ func (b *Broker) replicationOptions() replication.Options {
 			}
 			return resp.(*kmsg.AlterPartitionResponse), nil
 		},
-		PeerAddr: b.peerAddr, BrokerEpoch: b.epoch, Registered: b.isRegistered,
+		PeerAddr: b.peerAddr, BrokerEpoch: b.epoch, Registered: b.isRegistered, Assigned: b.assigned,
+		Topics: func(ctx context.Context) ([]string, error) {
+			g, err := b.session.Await(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return znode.ListTopics(ctx, g, false)
+		},
+		Forgotten: b.metadataUpdated,
 		LagTimeMax: b.cfg.ReplicaLagTimeMax, FetchWaitMax: b.cfg.ReplicaFetchWaitMax, FetchBackoff: b.cfg.ReplicaFetchBackoff, SocketTimeout: b.cfg.ReplicaSocketTimeout,
 		FetchMinBytes: b.cfg.ReplicaFetchMinBytes, FetchMaxBytes: b.cfg.ReplicaFetchMaxBytes, FetchResponseMaxBytes: b.cfg.ReplicaFetchResponseMaxBytes,
 		Fetchers: int(b.cfg.NumReplicaFetchers), Peer: peer.Options{Dial: b.network.Dial},
 	}
+}
+
+// assigned reads which brokers the replicas of a topic are on.
+func (b *Broker) assigned(ctx context.Context, topic string) (map[int32][]int32, error) {
+	g, err := b.session.Await(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t, _, err := znode.ReadTopic(ctx, g, topic)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[int32][]int32, len(t.Partitions))
+	for i, a := range t.Partitions {
+		out[i] = a.Replicas
+	}
+	return out, nil
 }
 
 // peerAddr is where a live broker listens for brokers.

@@ -2,7 +2,10 @@ package broker
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -14,7 +17,7 @@ import (
 const zkAddr = "10.0.0.100:2181"
 
 // simNet is a network in memory: hosts listen and dial, hosts go down, and pairs of hosts lose each other. Pairs that are cut reset what is open and leave new
-// connections without an answer; a host that is up refuses what it does not listen to.
+// connections without an answer; pairs that are stalled keep each other waiting; a host that is up refuses what it does not listen to.
 type simNet struct {
 	zk *embedded.Server
 
@@ -23,10 +26,11 @@ type simNet struct {
 	conns     map[*simConn]struct{}
 	down      map[string]bool
 	cut       map[[2]string]bool
+	stalled   map[[2]string]chan struct{} // closed when bytes flow again
 }
 
 func newSimNet(zk *embedded.Server) *simNet {
-	return &simNet{zk: zk, listeners: map[string]*simListener{}, conns: map[*simConn]struct{}{}, down: map[string]bool{}, cut: map[[2]string]bool{}}
+	return &simNet{zk: zk, listeners: map[string]*simListener{}, conns: map[*simConn]struct{}{}, down: map[string]bool{}, cut: map[[2]string]bool{}, stalled: map[[2]string]chan struct{}{}}
 }
 
 // simHost is the network as one host sees it.
@@ -46,6 +50,66 @@ type simConn struct {
 	local, remote string // hosts
 	addr          simAddr
 	once          sync.Once
+	closed        chan struct{}
+
+	mu       sync.Mutex
+	deadline time.Time // of writes
+}
+
+// Write waits while the pair is stalled.
+func (c *simConn) Write(b []byte) (int, error) {
+	for {
+		c.n.mu.Lock()
+		stalled := c.n.stalled[pair(c.local, c.remote)]
+		c.n.mu.Unlock()
+		if stalled == nil {
+			n, err := c.Conn.Write(b)
+			return n, asSocket(err)
+		}
+		c.mu.Lock()
+		deadline := c.deadline
+		c.mu.Unlock()
+		var late <-chan time.Time
+		if !deadline.IsZero() {
+			late = time.After(time.Until(deadline))
+		}
+		select {
+		case <-stalled:
+		case <-c.closed:
+			return 0, net.ErrClosed
+		case <-late:
+			return 0, os.ErrDeadlineExceeded
+		}
+	}
+}
+
+func (c *simConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	return n, asSocket(err)
+}
+
+// asSocket is the error that a socket would give.
+func asSocket(err error) error {
+	if errors.Is(err, io.ErrClosedPipe) {
+		return &net.OpError{Op: "read or write", Err: os.NewSyscallError("read or write", syscall.ECONNRESET)}
+	}
+	return err
+}
+
+func (c *simConn) SetDeadline(t time.Time) error {
+	c.note(t)
+	return c.Conn.SetDeadline(t)
+}
+
+func (c *simConn) SetWriteDeadline(t time.Time) error {
+	c.note(t)
+	return c.Conn.SetWriteDeadline(t)
+}
+
+func (c *simConn) note(t time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.deadline = t
 }
 
 func (c *simConn) RemoteAddr() net.Addr { return c.addr }
@@ -55,6 +119,7 @@ func (c *simConn) Close() error {
 		c.n.mu.Lock()
 		delete(c.n.conns, c)
 		c.n.mu.Unlock()
+		close(c.closed)
 	})
 	return c.Conn.Close()
 }
@@ -151,7 +216,7 @@ func (h simHost) Dial(ctx context.Context, addr string) (net.Conn, error) {
 }
 
 func (n *simNet) track(c net.Conn, local, remote, addr string) *simConn {
-	s := &simConn{Conn: c, n: n, local: local, remote: remote, addr: simAddr(addr)}
+	s := &simConn{Conn: c, n: n, local: local, remote: remote, addr: simAddr(addr), closed: make(chan struct{})}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.conns[s] = struct{}{}
@@ -189,6 +254,26 @@ func (n *simNet) setDown(host string, down bool) {
 	}
 	if down {
 		n.end(func(c *simConn) bool { return c.local == host }) // the others read an end
+	}
+}
+
+func (n *simNet) isCut(a, b string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.cut[pair(a, b)]
+}
+
+// setStalled keeps what two hosts send each other on its way, or lets it arrive. Nothing is lost by it, but those who wait may give up.
+func (n *simNet) setStalled(a, b string, stalled bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	ch := n.stalled[pair(a, b)]
+	switch {
+	case stalled && ch == nil:
+		n.stalled[pair(a, b)] = make(chan struct{})
+	case !stalled && ch != nil:
+		close(ch)
+		delete(n.stalled, pair(a, b))
 	}
 }
 

@@ -2,13 +2,13 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net"
 	"os"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,7 +21,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"gokafka/config"
+	"gokafka/coordination"
 	"gokafka/coordination/embedded"
+	"gokafka/coordination/znode"
 	"gokafka/internal/clock"
 	"gokafka/internal/vfs"
 	"gokafka/logstore"
@@ -31,65 +33,75 @@ import (
 
 var (
 	simSeed  = flag.Uint64("sim.seed", 0, "run this simulation only")
-	simSeeds = flag.Int("sim.seeds", 0, "number of simulations; 0 = none")
+	simSeeds = flag.Int("sim.seeds", plainSimSeeds, "number of simulations")
 )
 
-// Three whole brokers, controllers and stock clients included, on a network and disks in memory and a clock that runs as fast as it can. Brokers are killed, lose
-// each other and lose ZooKeeper; then all is healed. What idempotent producers were told is there once and in order, the replicas are the same, know the
-// same of producers, and all brokers say the same of the cluster.
+// Three to five whole brokers, controllers and stock clients included, on a network and disks in memory and a clock that runs as fast as it can. Brokers are
+// killed and lose power, lose each other and ZooKeeper, or hear each other late; topics come, grow and go; partitions are moved and led by others on
+// request. Then all is healed. What idempotent producers were told is there once and in order, and no reader has seen otherwise meanwhile; the replicas
+// are the same and know the same of producers; brokers, znodes and directories agree, and nothing is left over.
+//
+// Power failures follow the promise (design: acknowledged is in the page cache of every ISR member): one broker at a time loses what it had not
+// synced, while others are in sync with it, and it comes back when the ISRs have been told of it.
 //
 // A seed gives the same faults again; which goroutine is first is not in it.
 func TestSimulation(t *testing.T) {
 	first, n := uint64(1), *simSeeds
-	switch {
-	case *simSeed != 0:
+	if *simSeed != 0 {
 		first, n = *simSeed, 1
-	case n <= 0:
-		t.Skip("a command of its own: go test ./broker -run TestSimulation -sim.seeds 50")
 	}
 	for seed := first; seed < first+uint64(n); seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) { newSimulation(t, seed).run(25) })
+			synctest.Test(t, func(t *testing.T) { newSimulation(t, seed).run(30) })
 		})
 	}
 }
 
 const (
-	simBrokers    = 3
 	simPartitions = 3
 	simTopic      = "sim"
+	simZK         = "10.0.0.100"
+	simClients    = "10.0.0.200"
 )
 
 type simulation struct {
-	t     *testing.T
-	seed  uint64
-	rnd   *rand.Rand
-	zk    *embedded.Server
-	net   *simNet
-	disks [simBrokers]*vfs.Mem
-	up    [simBrokers]*Broker // nil = down
-	steps []string
+	t       *testing.T
+	seed    uint64
+	rnd     *rand.Rand
+	zk      *embedded.Server
+	session *coordination.Session // of who looks on
+	net     *simNet
+	disks   []*vfs.Mem
+	up      []*Broker // nil = down
+	dark    int       // broker that lost power and may still be in an ISR; -1 = none
+	steps   []string
 
-	stop    chan struct{}
-	writers sync.WaitGroup
-	mu      sync.Mutex
-	acks    [simPartitions]map[int]int64 // sequence → offset
-	sent    [simPartitions]int
+	stop chan struct{}
+	work sync.WaitGroup // writers, readers and administrators
+	mu   sync.Mutex
+	acks [simPartitions]map[int]int64 // sequence → offset
+	sent [simPartitions]int
 }
 
 func newSimulation(t *testing.T, seed uint64) *simulation {
-	s := &simulation{t: t, seed: seed, rnd: rand.New(rand.NewPCG(seed, 3)), stop: make(chan struct{})}
+	brokers := 3 + int(seed%3)
+	s := &simulation{t: t, seed: seed, rnd: rand.New(rand.NewPCG(seed, 3)), stop: make(chan struct{}), dark: -1,
+		disks: make([]*vfs.Mem, brokers), up: make([]*Broker, brokers)}
 	var err error
 	if s.zk, err = embedded.Open(t.Context(), embedded.Options{FS: vfs.NewMem(), Dir: "/zk", Clock: clock.New(), Logger: slog.New(slog.DiscardHandler), TickTime: 500 * time.Millisecond}); err != nil {
 		t.Fatal(err)
 	}
 	s.net = newSimNet(s.zk)
-	for id := range simBrokers {
+	if s.session, err = coordination.Open(t.Context(), coordination.Options{Servers: []string{zkAddr}, Clock: clock.New(), Logger: slog.New(slog.DiscardHandler),
+		Dial: simHost{s.net, simClients}.Dial}); err != nil {
+		t.Fatal(err)
+	}
+	for id := range s.up {
 		s.disks[id] = vfs.NewMem()
 		s.start(id)
 	}
-	for id := range simBrokers {
+	for id := range s.up {
 		<-s.up[id].Ready()
 	}
 	return s
@@ -101,7 +113,8 @@ func (s *simulation) start(id int) {
 	host := simHostOf(id)
 	props := map[string]string{
 		"broker.id": strconv.Itoa(id), "log.dirs": "/data", "listeners": "PLAINTEXT://" + net.JoinHostPort(host, "9092"),
-		"zookeeper.connect": zkAddr, "zookeeper.session.timeout.ms": "6000", "zookeeper.connection.timeout.ms": "60000",
+		"zookeeper.connect": zkAddr, "auto.leader.rebalance.enable": "false", "log.flush.offset.checkpoint.interval.ms": "7000",
+		"replica.high.watermark.checkpoint.interval.ms": "3000", "zookeeper.session.timeout.ms": "6000", "zookeeper.connection.timeout.ms": "60000",
 		"default.replication.factor": "3", "min.insync.replicas": "2", "auto.create.topics.enable": "false",
 		"replica.lag.time.max.ms": "5000", "offsets.topic.replication.factor": "1", "transaction.state.log.replication.factor": "1",
 	}
@@ -114,7 +127,7 @@ func (s *simulation) start(id int) {
 		logger = slog.New(slog.NewTextHandler(os.Stderr, nil)).With("broker", id)
 	}
 	s.net.setDown(host, false)
-	s.net.setCut(host, "10.0.0.100", false) // a broker that cannot reach ZooKeeper gives up
+	s.net.setCut(host, simZK, false) // a broker that cannot reach ZooKeeper gives up
 	b, err := Start(context.Background(), Options{Config: cfg, FS: s.disks[id], Logger: logger, Network: simHost{s.net, host}})
 	if err != nil {
 		s.t.Fatalf("seed %d, broker %d: %v; %v", s.seed, id, err, s.steps)
@@ -130,15 +143,82 @@ func (s *simulation) kill(id int) {
 	b.kill()
 }
 
+// powerOff is kill, but of what was not synced only a random part is left.
+func (s *simulation) powerOff(id int) {
+	disk := s.disks[id].CrashClone(vfs.CrashOptions{Seed: s.rnd.Uint64()})
+	s.kill(id)
+	s.disks[id] = disk
+	s.dark = id
+}
+
+// states are the partition states in ZooKeeper.
+func (s *simulation) states() map[metadata.TopicPartition]metadata.PartitionState {
+	g := s.session.Current()
+	topics, err := znode.ListTopics(s.t.Context(), g, false)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var tps []metadata.TopicPartition
+	for _, name := range topics {
+		t, ok, err := znode.ReadTopic(s.t.Context(), g, name)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for p := range t.Partitions {
+			if ok {
+				tps = append(tps, metadata.TopicPartition{Topic: name, Partition: p})
+			}
+		}
+	}
+	results, err := znode.ReadStates(s.t.Context(), g, tps)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	states := map[metadata.TopicPartition]metadata.PartitionState{}
+	for i, r := range results {
+		if r.OK {
+			states[tps[i]] = r.State
+		}
+	}
+	return states
+}
+
+// mayLosePower says whether each partition that the broker is in sync for has another live member of the ISR, which will stay there: all reach ZooKeeper,
+// and no other broker is dark.
+func (s *simulation) mayLosePower(id int) bool {
+	for o := range s.up {
+		if s.net.isCut(simHostOf(o), simZK) {
+			return false
+		}
+	}
+	for _, st := range s.states() {
+		if slices.Contains(st.ISR, int32(id)) && !slices.ContainsFunc(st.ISR, func(o int32) bool { return int(o) != id && s.up[o] != nil }) {
+			return false
+		}
+	}
+	return s.dark < 0
+}
+
+// darkIsForgotten says whether no ISR counts on what a broker lost with its power. Until then nobody else goes: a member of an ISR that dies before the dark
+// one is noticed would leave that one as the last of the ISR, and nothing is promised of its records.
+func (s *simulation) darkIsForgotten() bool {
+	for _, st := range s.states() {
+		if slices.Contains(st.ISR, int32(s.dark)) {
+			return false
+		}
+	}
+	return true
+}
+
 func (s *simulation) client(opts ...kgo.Opt) *kgo.Client {
 	var seeds []string
-	for id := range simBrokers {
+	for id := range s.up {
 		seeds = append(seeds, net.JoinHostPort(simHostOf(id), "9092"))
 	}
 	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(seeds...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0),
 		kgo.MetadataMinAge(100 * time.Millisecond), kgo.AlwaysRetryEOF(), kgo.UnknownTopicRetries(-1), // the controller may die before it has told the others of a topic
 		kgo.Dialer(func(ctx context.Context, _, addr string) (net.Conn, error) {
-			return simHost{s.net, "10.0.0.200"}.Dial(ctx, addr)
+			return simHost{s.net, simClients}.Dial(ctx, addr)
 		})}, opts...)...)
 	if err != nil {
 		s.t.Fatal(err)
@@ -146,9 +226,55 @@ func (s *simulation) client(opts ...kgo.Opt) *kgo.Client {
 	return cl
 }
 
+// read follows a partition from its start. What it has seen stays there: each record comes once, in the order of its sequence.
+func (s *simulation) read(p int) {
+	defer s.work.Done()
+	cl := s.client(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{simTopic: {int32(p): kgo.NewOffset().AtStart()}}), kgo.FetchMaxWait(500*time.Millisecond))
+	defer cl.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		select {
+		case <-s.stop:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	var told []string
+	for next := 0; ctx.Err() == nil; {
+		fs := cl.PollFetches(ctx)
+		for _, e := range fs.Errors() {
+			var lost net.Error
+			if ctx.Err() == nil && !errors.As(e.Err, &lost) && !slices.Contains(told, e.Err.Error()) {
+				told = append(told, e.Err.Error())
+				s.t.Errorf("partition %d: a reader was told: %v", p, e.Err)
+			}
+			time.Sleep(100 * time.Millisecond) // the client repeats some errors without a pause
+		}
+		fs.EachRecord(func(r *kgo.Record) {
+			if string(r.Value) != strconv.Itoa(next) || r.Offset != int64(next) {
+				s.t.Errorf("partition %d: a reader saw record %s at offset %d where %d was due", p, r.Value, r.Offset, next)
+				cancel()
+			}
+			next++
+		})
+	}
+}
+
+// administer does something by request, behind the steps. Its outcome does not matter; that all agree in the end does.
+func (s *simulation) administer(f func(ctx context.Context, adm *kadm.Client)) {
+	s.work.Go(func() {
+		cl := s.client(kgo.RetryTimeout(20 * time.Second))
+		defer cl.Close()
+		ctx, cancel := context.WithTimeout(context.Background(), 25*time.Second)
+		defer cancel()
+		f(ctx, kadm.NewClient(cl))
+	})
+}
+
 // write sends one record after the other to a partition, each again until it is acknowledged.
 func (s *simulation) write(p int) {
-	defer s.writers.Done()
+	defer s.work.Done()
 	cl := s.client()
 	defer cl.Close()
 	for seq := 0; ; seq++ {
@@ -177,15 +303,16 @@ func (s *simulation) run(steps int) {
 	s.create()
 	for p := range simPartitions {
 		s.acks[p] = map[int]int64{}
-		s.writers.Add(1)
+		s.work.Add(2)
 		go s.write(p)
+		go s.read(p)
 	}
 	for range steps {
 		s.step()
 	}
 	s.heal()
 	if s.t.Failed() {
-		s.t.Logf("seed %d: %s", s.seed, strings.Join(s.steps, "; "))
+		s.t.Logf("seed %d, %d brokers: %s", s.seed, len(s.up), strings.Join(s.steps, "; "))
 	}
 }
 
@@ -199,27 +326,54 @@ func (s *simulation) create() {
 	})
 }
 
-// step is one fault, or the end of one, or time.
+// step is one fault, or the end of one, or a request, or time.
 func (s *simulation) step() {
-	id := s.rnd.IntN(simBrokers)
-	other := (id + 1 + s.rnd.IntN(simBrokers-1)) % simBrokers
+	id := s.rnd.IntN(len(s.up))
+	other := (id + 1 + s.rnd.IntN(len(s.up)-1)) % len(s.up)
 	what := ""
-	switch k := s.rnd.IntN(12); {
+	if s.dark >= 0 && s.darkIsForgotten() {
+		s.dark = -1
+	}
+	switch k := s.rnd.IntN(20); {
+	case s.dark >= 0:
+		// only time passes
 	case k < 3 && s.up[id] != nil:
 		what = fmt.Sprint("kill ", id)
 		s.kill(id)
-	case k < 6 && s.up[id] == nil:
+	case k == 3 && s.up[id] != nil && s.mayLosePower(id):
+		what = fmt.Sprint("power fails at ", id)
+		s.powerOff(id)
+	case k < 7 && s.up[id] == nil:
 		what = fmt.Sprint("start ", id)
 		s.start(id)
-	case k == 6:
+	case k == 7:
 		what = fmt.Sprintf("cut %d and %d", id, other)
 		s.net.setCut(simHostOf(id), simHostOf(other), true)
-	case k == 7:
+	case k == 8:
+		what = fmt.Sprintf("stall %d and %d", id, other)
+		s.net.setStalled(simHostOf(id), simHostOf(other), true)
+	case k == 9:
 		what = fmt.Sprint("ZooKeeper is lost to ", id)
-		s.net.setCut(simHostOf(id), "10.0.0.100", true)
-	case k <= 9:
+		s.net.setCut(simHostOf(id), simZK, true)
+	case k == 10:
+		what = fmt.Sprint("clients are stalled at ", id)
+		s.net.setStalled(simHostOf(id), simClients, true)
+	case k <= 13:
 		what = fmt.Sprint("everybody reaches ", id)
 		s.reach(id)
+	case k == 14:
+		p, to := s.rnd.IntN(simPartitions), s.rnd.Perm(len(s.up))[:3]
+		what = fmt.Sprintf("move partition %d to %v", p, to)
+		var r kadm.AlterPartitionAssignmentsReq
+		r.Assign(simTopic, int32(p), sortedless(to))
+		s.administer(func(ctx context.Context, adm *kadm.Client) { _, _ = adm.AlterPartitionAssignments(ctx, r) })
+	case k == 15:
+		what = "elect preferred leaders"
+		s.administer(func(ctx context.Context, adm *kadm.Client) {
+			_, _ = adm.ElectLeaders(ctx, kadm.ElectPreferredReplica, nil)
+		})
+	case k <= 18:
+		what = s.changeTopics()
 	}
 	if what != "" {
 		s.steps = append(s.steps, what)
@@ -227,24 +381,56 @@ func (s *simulation) step() {
 	time.Sleep(time.Duration(s.rnd.Int64N(int64(8 * time.Second))))
 }
 
-func (s *simulation) reach(id int) {
-	for other := range simBrokers {
-		s.net.setCut(simHostOf(id), simHostOf(other), false)
+func sortedless(ids []int) []int32 {
+	out := make([]int32, len(ids))
+	for i, id := range ids {
+		out[i] = int32(id)
 	}
-	s.net.setCut(simHostOf(id), "10.0.0.100", false)
+	return out
+}
+
+// changeTopics creates, extends or deletes one of a few other topics.
+func (s *simulation) changeTopics() string {
+	name := fmt.Sprint("extra-", s.rnd.IntN(3))
+	switch s.rnd.IntN(3) {
+	case 0:
+		s.administer(func(ctx context.Context, adm *kadm.Client) { _, _ = adm.CreateTopics(ctx, 2, 2, nil, name) })
+		return "create " + name
+	case 1:
+		s.administer(func(ctx context.Context, adm *kadm.Client) { _, _ = adm.CreatePartitions(ctx, 1, name) })
+		return "extend " + name
+	default:
+		s.administer(func(ctx context.Context, adm *kadm.Client) { _, _ = adm.DeleteTopics(ctx, name) })
+		return "delete " + name
+	}
+}
+
+func (s *simulation) reach(id int) {
+	for other := range s.up {
+		s.net.setCut(simHostOf(id), simHostOf(other), false)
+		s.net.setStalled(simHostOf(id), simHostOf(other), false)
+	}
+	s.net.setStalled(simHostOf(id), simClients, false)
+	s.net.setCut(simHostOf(id), simZK, false)
 }
 
 // heal brings everybody back, lets the writers finish, and compares.
 func (s *simulation) heal() {
-	for id := range simBrokers {
+	for id := range s.up {
 		s.reach(id)
-		if s.up[id] == nil {
+	}
+	for id := range s.up {
+		if s.up[id] == nil && s.dark != id {
 			s.start(id)
 		}
 	}
+	if id := s.dark; id >= 0 {
+		s.eventually("no ISR counts on the broker without power", s.darkIsForgotten)
+		s.start(id)
+	}
 	s.eventually("all replicas are in sync", func() bool { return s.whole() })
 	close(s.stop)
-	s.writers.Wait()
+	s.work.Wait()
 	s.eventually("all replicas have all records", func() bool { return s.whole() && s.sameEnds() })
 	if s.t.Failed() {
 		return
@@ -252,12 +438,57 @@ func (s *simulation) heal() {
 	for p := range simPartitions {
 		s.check(p)
 	}
-	s.eventually("all brokers say the same of the cluster", func() bool {
-		a := s.up[0].cache.Image()
-		return !slices.ContainsFunc(s.up[1:], func(b *Broker) bool {
-			return !reflect.DeepEqual(b.cache.Image().Topic(simTopic), a.Topic(simTopic)) || !slices.Equal(b.cache.Image().BrokerIDs(), a.BrokerIDs()) || b.cache.Image().ControllerID != a.ControllerID
-		})
-	})
+	s.eventually("brokers, znodes and directories agree", func() bool { return s.disagreement() == "" })
+	if why := s.disagreement(); why != "" {
+		s.t.Error(why)
+	}
+}
+
+// disagreement says where the brokers' pictures, the znodes and the log directories differ.
+func (s *simulation) disagreement() string {
+	g := s.session.Current()
+	names, err := znode.ListTopics(s.t.Context(), g, false)
+	if err != nil {
+		return err.Error()
+	}
+	states := s.states()
+	hosts := map[metadata.TopicPartition][]int32{}
+	for id, b := range s.up {
+		for _, l := range b.logs.All() {
+			hosts[l.TopicPartition()] = append(hosts[l.TopicPartition()], int32(id))
+		}
+	}
+	for tp := range hosts {
+		if _, ok := states[tp]; !ok {
+			return fmt.Sprintf("%s is on brokers %v and has no znode", tp, hosts[tp])
+		}
+	}
+	first := s.up[0].cache.Image()
+	for id, b := range s.up {
+		im := b.cache.Image()
+		if im.TopicCount() != len(names) || len(im.BrokerIDs()) != len(s.up) || im.ControllerID != first.ControllerID {
+			return fmt.Sprintf("broker %d knows %d topics, brokers %v and controller %d; there are topics %v, and broker 0 knows controller %d",
+				id, im.TopicCount(), im.BrokerIDs(), im.ControllerID, names, first.ControllerID)
+		}
+		for _, name := range names {
+			zt, _, err := znode.ReadTopic(s.t.Context(), g, name)
+			t := im.Topic(name)
+			if err != nil || t == nil || t.ID != zt.ID || len(t.Partitions) != len(zt.Partitions) {
+				return fmt.Sprintf("topic %s: broker %d has %+v, the znode %+v, %v", name, id, t, zt, err)
+			}
+			for _, p := range t.Partitions {
+				tp := metadata.TopicPartition{Topic: name, Partition: p.Index}
+				a, st := zt.Partitions[p.Index], states[tp]
+				if !slices.Equal(p.Replicas, a.Replicas) || len(a.Adding)+len(a.Removing) > 0 || p.Leader != st.Leader || p.LeaderEpoch != st.LeaderEpoch || !slices.Equal(p.ISR, st.ISR) {
+					return fmt.Sprintf("%s: broker %d has %+v, the znodes %+v and %+v", tp, id, p, a, st)
+				}
+				if want := slices.Sorted(slices.Values(a.Replicas)); !slices.Equal(hosts[tp], want) {
+					return fmt.Sprintf("%s has replicas %v and is on brokers %v", tp, want, hosts[tp])
+				}
+			}
+		}
+	}
+	return ""
 }
 
 func (s *simulation) eventually(what string, ok func() bool) {
@@ -275,11 +506,12 @@ func tp(p int) metadata.TopicPartition {
 	return metadata.TopicPartition{Topic: simTopic, Partition: int32(p)}
 }
 
+// whole says whether every broker says of every partition that it is led and that all its replicas, three, are in sync.
 func (s *simulation) whole() bool {
 	for p := range simPartitions {
 		for _, b := range s.up {
 			part := b.cache.Image().Partition(tp(p))
-			if part == nil || part.Leader < 0 || len(part.ISR) != simBrokers {
+			if part == nil || part.Leader < 0 || len(part.Replicas) != 3 || len(part.ISR) != 3 {
 				return false
 			}
 		}
@@ -287,11 +519,13 @@ func (s *simulation) whole() bool {
 	return true
 }
 
+func (s *simulation) replicas(p int) []int32 { return s.up[0].cache.Image().Partition(tp(p)).Replicas }
+
 func (s *simulation) sameEnds() bool {
 	for p := range simPartitions {
 		end := int64(-1)
-		for _, b := range s.up {
-			l, ok := b.logs.Get(tp(p))
+		for _, id := range s.replicas(p) {
+			l, ok := s.up[id].logs.Get(tp(p))
 			if !ok || end >= 0 && l.LogEndOffset() != end || l.HighWatermark() != l.LogEndOffset() {
 				return false
 			}
@@ -303,14 +537,17 @@ func (s *simulation) sameEnds() bool {
 
 // check compares the replicas with each other and with what the producer was told.
 func (s *simulation) check(p int) {
-	want := s.values(0, p)
-	wantProducers := s.producers(0, p)
-	for id := 1; id < simBrokers; id++ {
+	ids := s.replicas(p)
+	first := int(ids[0])
+	want := s.values(first, p)
+	wantProducers := s.producers(first, p)
+	for _, other := range ids[1:] {
+		id := int(other)
 		if got := s.values(id, p); !slices.Equal(got, want) {
-			s.t.Errorf("partition %d: broker 0 has %v\nbroker %d has %v", p, want, id, got)
+			s.t.Errorf("partition %d: broker %d has %v\nbroker %d has %v", p, first, want, id, got)
 		}
 		if got := s.producers(id, p); !slices.Equal(got, wantProducers) {
-			s.t.Errorf("partition %d: broker 0 knows of producers %+v\nbroker %d knows %+v", p, wantProducers, id, got)
+			s.t.Errorf("partition %d: broker %d knows of producers %+v\nbroker %d knows %+v", p, first, wantProducers, id, got)
 		}
 	}
 	for i, v := range want {
@@ -372,11 +609,14 @@ func (s *simulation) end() {
 	default:
 		close(s.stop)
 	}
-	s.writers.Wait()
+	s.work.Wait()
 	for _, b := range s.up {
 		if b != nil {
 			b.kill()
 		}
+	}
+	if err := s.session.Close(); err != nil {
+		s.t.Error(err)
 	}
 	if err := s.zk.Close(); err != nil {
 		s.t.Error(err)

@@ -203,6 +203,11 @@ func (s *cluster) waitsForLeader(p *partition) bool {
 	return (p.state == partitionOffline || p.state == partitionNew) && !s.toDelete[p.tp.Topic]
 }
 
+// isUnserved says whether p is to stay and none of its replicas can serve.
+func (s *cluster) isUnserved(p *partition) bool {
+	return !s.toDelete[p.tp.Topic] && !slices.ContainsFunc(p.assignment.Replicas, func(id int32) bool { return s.isOnline(id, p.tp) })
+}
+
 // hasOnlineISR says whether any member of the ISR can serve.
 func (s *cluster) hasOnlineISR(p *partition) bool {
 	return p.info != nil && slices.ContainsFunc(p.info.ISR, func(id int32) bool { return s.isOnline(id, p.tp) })

@@ -187,9 +187,16 @@ func (c *Controller) startReplicas(ctx context.Context) error {
 			offline = append(offline, r)
 		}
 	}
-	if err := c.replicasTo(ctx, online, replicaOnline); err != nil {
+	// Partitions without an online replica are told with the others: a broker that has just started would otherwise show clients their topics with
+	// partitions missing. (With Apache it does.)
+	b := newBatch(c.s)
+	if unserved := c.s.partitionsWhere(c.s.isUnserved); len(unserved) > 0 {
+		b.addUpdateMetadata(c.s.brokerIDs(), unserved...)
+	}
+	if err := c.addReplicasTo(ctx, b, online, replicaOnline); err != nil {
 		return err
 	}
+	c.send(b)
 	return c.replicasTo(ctx, offline, replicaOffline)
 }
 

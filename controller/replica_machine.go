@@ -14,6 +14,15 @@ func (c *Controller) replicasTo(ctx context.Context, rs []replica, target replic
 		return nil
 	}
 	b := newBatch(c.s)
+	if err := c.addReplicasTo(ctx, b, rs, target); err != nil {
+		return err
+	}
+	c.send(b)
+	return nil
+}
+
+// addReplicasTo is replicasTo, but what is to be sent goes into b.
+func (c *Controller) addReplicasTo(ctx context.Context, b *batch, rs []replica, target replicaState) error {
 	byBroker := map[int32][]*partition{}
 	for _, r := range rs {
 		if now := r.p.replicas[r.id]; now.canMoveTo(target) {
@@ -50,7 +59,6 @@ func (c *Controller) replicasTo(ctx context.Context, rs []replica, target replic
 			}
 		}
 	}
-	c.send(b)
 	return nil
 }
 

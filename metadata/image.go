@@ -141,7 +141,9 @@ func (im *Image) applyTopic(u *TopicUpdate, copied, copiedID *[shards]bool) {
 		if u.ID.IsZero() {
 			t.ID = old.ID
 		}
-		t.Partitions = slices.Clone(old.Partitions)
+		if t.ID == old.ID || old.ID.IsZero() { // else the topic was made anew, and its deletion was not heard
+			t.Partitions = slices.Clone(old.Partitions)
+		}
 	}
 	for i := range u.Partitions {
 		p := &u.Partitions[i]
@@ -191,6 +193,24 @@ func cloneMap[K comparable, V any](m map[K]V) map[K]V {
 	return maps.Clone(m)
 }
 
+// Without returns the picture without some topics.
+func (im *Image) Without(topics []string) *Image {
+	u := Update{ControllerID: im.ControllerID}
+	for _, id := range im.brokerIDs {
+		u.Brokers = append(u.Brokers, im.brokers[id])
+	}
+	for _, name := range topics {
+		if t := im.Topic(name); t != nil {
+			tu := TopicUpdate{Name: name, ID: t.ID}
+			for _, p := range t.Partitions {
+				tu.Partitions = append(tu.Partitions, PartitionUpdate{Index: p.Index, PartitionState: PartitionState{Leader: LeaderDuringDelete}})
+			}
+			u.Topics = append(u.Topics, tu)
+		}
+	}
+	return im.Apply(u)
+}
+
 // Cache publishes the newest Image of a broker. Safe for concurrent use.
 type Cache struct {
 	mu      sync.Mutex // orders updates
@@ -215,4 +235,11 @@ func (c *Cache) Apply(u Update) (before, after *Image) {
 	after = before.Apply(u)
 	c.current.Store(after)
 	return before, after
+}
+
+// Forget takes topics out of the picture.
+func (c *Cache) Forget(topics []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.current.Store(c.current.Load().Without(topics))
 }

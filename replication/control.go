@@ -262,6 +262,9 @@ func (m *Manager) UpdateMetadata(ctx context.Context, controllerEpoch int32, u m
 	}
 	m.controllerEpoch = controllerEpoch
 	before, after = m.cache.Apply(u)
+	if m.o.Assigned != nil {
+		m.strays.look(after, u.Topics)
+	}
 	return before, after, nil
 }
 

@@ -173,7 +173,7 @@ func (p *Partition) isrAnswered(c *isrChange, state metadata.PartitionState, err
 		p.leadership.Unlock()
 		return false
 	}
-	rose := false
+	rose, left := false, false
 	if err != nil {
 		p.m.isr.failed.Add(1)
 	}
@@ -187,6 +187,7 @@ func (p *Partition) isrAnswered(c *isrChange, state metadata.PartitionState, err
 			p.m.isr.shrinks.Add(1)
 		}
 		p.pending = nil
+		left = len(without(p.state.ISR, state.ISR)) > 0
 		p.state.ISR, p.state.PartitionEpoch = slices.Clone(state.ISR), state.PartitionEpoch
 		p.logger.Info("ISR updated", "isr", p.state.ISR, "partitionEpoch", p.state.PartitionEpoch)
 		rose = p.advanceHighWatermark()
@@ -202,8 +203,15 @@ func (p *Partition) isrAnswered(c *isrChange, state metadata.PartitionState, err
 		again = true
 	}
 	p.leadership.Unlock()
-	if rose {
+	// A follower that came back while its removal was pending was in the ISR when it fetched last; its session has to be told of again, or it would
+	// not be let in before the next record.
+	if rose || left {
 		p.changed()
 	}
 	return again
+}
+
+// without is list less the members of drop.
+func without(list, drop []int32) []int32 {
+	return slices.DeleteFunc(slices.Clone(list), func(id int32) bool { return slices.Contains(drop, id) })
 }

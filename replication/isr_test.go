@@ -243,6 +243,36 @@ func TestShrink(t *testing.T) {
 	})
 }
 
+// A follower that comes back while its removal is on its way is told to fetch-session keepers again once it is out: nothing else would let it in before the
+// next record.
+func TestBackWhileBeingRemoved(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *node, c *controllerStub) {
+		p := n.role(1, 0, 3, 1, 2, 3)
+		n.fetched(2, 0)
+		n.fetched(3, 0)
+		time.Sleep(time.Minute)
+		n.sendOK("a")
+		n.fetched(2, 1)
+		q := <-c.asked // 3 is to go
+		n.fetched(3, 1)
+		n.wantHW(1)
+		w := NewWaiter()
+		defer w.Subscribe(p, nil).Cancel()
+		w.TakeDirty(nil)
+		c.answers <- answer(q, nil)
+		synctest.Wait()
+		n.wantISR(1, 2)
+		if len(w.TakeDirty(nil)) != 1 {
+			t.Error("nobody looks at the follower again")
+		}
+		time.Sleep(time.Second)
+		n.fetched(3, 1)
+		if q := <-c.asked; !slices.Equal(q.Topics[0].Partitions[0].NewISR, []int32{1, 2, 3}) {
+			t.Errorf("%+v", q)
+		}
+	})
+}
+
 func TestShrinkSlowFollower(t *testing.T) {
 	inBubble(t, func(t *testing.T, n *node, c *controllerStub) {
 		n.role(1, 0, 0, 1, 2)

@@ -31,6 +31,7 @@ type Manager struct {
 	completer   *completer
 	isr         *isrSender
 	fetchers    *fetcherManager
+	strays      *strays
 	// connect opens the way to a leader; tests replace it.
 	connect func(leader int32, fetcherID int) leaderLink
 
@@ -59,8 +60,12 @@ func NewManager(o Options) *Manager {
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.isr = newISRSender(m)
 	m.fetchers = newFetcherManager(m)
+	m.strays = newStrays(m)
 	m.connect = m.dialLeader
 	m.wg.Go(func() { m.complete(m.ctx) })
+	if o.Assigned != nil {
+		m.wg.Go(func() { m.strays.run(m.ctx) })
+	}
 	if o.AlterPartition != nil {
 		m.wg.Go(func() { m.isr.run(m.ctx) })
 		m.wg.Go(func() { m.watchISRs(m.ctx) })

@@ -41,6 +41,15 @@ type Options struct {
 	// new producer epoch and send again what the true leader may have. A broker that is not certain says that it does not lead. Nil: yes.
 	Registered func() bool
 
+	// Assigned reads from ZooKeeper which brokers the replicas of a topic are on, by partition; adding and removing ones count. Of a topic that
+	// does not exist it knows no partition. Nil: replicas that were moved away unheard stay where they are.
+	Assigned func(ctx context.Context, topic string) (map[int32][]int32, error)
+
+	// Topics reads from ZooKeeper which topics there are. Needed with Assigned.
+	Topics func(ctx context.Context) ([]string, error)
+	// Forgotten is told of topics that were taken out of the picture, as their deletion had not been heard of. It must not block. Nil: nobody is told.
+	Forgotten func(topics []string)
+
 	// LeadershipChanged is told of roles in the order in which they are given: of a partition that this broker leads and did not lead before (not of a
 	// new epoch of a leadership that goes on), follows in a new epoch, or deletes. Coordinators load and unload by it. It must not
 	// block, and must not call LeaderAndISR and its like. Nil: nobody is told.
@@ -79,6 +88,9 @@ func (o Options) withDefaults() Options {
 	orDuration(&o.SocketTimeout, 30*time.Second)
 	if o.Registered == nil {
 		o.Registered = func() bool { return true }
+	}
+	if o.Forgotten == nil {
+		o.Forgotten = func([]string) {}
 	}
 	if o.LeadershipChanged == nil {
 		o.LeadershipChanged = func([]LeadershipChange) {}

@@ -43,8 +43,8 @@ type conn struct {
 	serving  *slot  // whose answer is not known yet; nil between requests
 	spare    *slot  // a slot to be used again
 
-	// writing serialises writes to nc. Taken before mu.
-	writing sync.Mutex
+	// writing has capacity 1 and serialises writes to nc. Taken before mu. A channel, as whoever waits for a slow peer waits for the network.
+	writing chan struct{}
 	cuts    []protocol.Cut // guarded by writing
 
 	mu      sync.Mutex // guards what follows
@@ -68,7 +68,7 @@ type slot struct {
 }
 
 func newConn(s *Server, nc net.Conn, info *handlers.Conn) *conn {
-	c := &conn{s: s, nc: nc, info: info}
+	c := &conn{s: s, nc: nc, info: info, writing: make(chan struct{}, 1)}
 	c.room = sync.NewCond(&c.mu)
 	if t, ok := nc.(*net.TCPConn); ok {
 		// No delay is Go's default. Errors leave raw nil, and the connection works by plain reads and writes.
@@ -407,8 +407,8 @@ func (c *conn) flushQuietly() {
 
 // flush writes the answers that are ready. After an error nothing more is written.
 func (c *conn) flush() error {
-	c.writing.Lock()
-	defer c.writing.Unlock()
+	c.writing <- struct{}{}
+	defer func() { <-c.writing }()
 	c.mu.Lock()
 	out := c.out
 	if len(out) == 0 {

@@ -41,8 +41,8 @@ func (c *conn) sendFetch(sl *slot, f *protocol.FetchResponse) bool {
 }
 
 func (c *conn) writeFetch(corr int32, f *protocol.FetchResponse) error {
-	c.writing.Lock()
-	defer c.writing.Unlock()
+	c.writing <- struct{}{}
+	defer func() { <-c.writing }()
 	c.mu.Lock()
 	out := c.out
 	c.out = nil
