@@ -42,6 +42,7 @@ func (b *Broker) serveHTTP(addr string) error {
 	})
 	mux.HandleFunc("GET "+clusterview.ControllerPath, b.serveControllerState)
 	mux.HandleFunc("GET "+clusterview.JournalPath, b.serveJournal)
+	mux.HandleFunc("GET "+clusterview.ClusterPath, b.serveCluster)
 	b.httpAddr = ln.Addr()
 	b.http = &http.Server{
 		Handler: ownNames(ln.Addr(), mux), ReadHeaderTimeout: httpTimeout, ReadTimeout: httpTimeout, WriteTimeout: httpWriteTimeout, IdleTimeout: time.Minute,

@@ -9,6 +9,7 @@ import (
 
 	"gokafka/clusterview"
 	"gokafka/controller"
+	"gokafka/metadata"
 )
 
 // journalLimit is how many decisions are told unless the request says.
@@ -21,6 +22,42 @@ func (b *Broker) controllerState() clusterview.ControllerState {
 
 func (b *Broker) serveControllerState(w http.ResponseWriter, _ *http.Request) {
 	b.serveJSON(w, b.controllerState())
+}
+
+// serveCluster answers with all that the controller holds.
+func (b *Broker) serveCluster(w http.ResponseWriter, r *http.Request) {
+	d, err := b.controller.Dump(r.Context())
+	if err != nil {
+		http.Error(w, "this broker is not the controller", http.StatusConflict)
+		return
+	}
+	c := clusterview.Cluster{ControllerState: b.controllerState(), Brokers: []clusterview.ClusterBroker{}, Topics: []clusterview.ClusterTopic{}}
+	c.Active, c.ControllerEpoch = true, d.Epoch
+	for _, br := range d.Brokers {
+		c.Brokers = append(c.Brokers, clusterview.ClusterBroker{ID: br.ID, BrokerEpoch: br.Epoch, ShuttingDown: br.ShuttingDown})
+	}
+	for i := range d.Topics {
+		c.Topics = append(c.Topics, clusterTopic(&d.Topics[i]))
+	}
+	b.serveJSON(w, &c)
+}
+
+func clusterTopic(t *controller.DumpTopic) clusterview.ClusterTopic {
+	out := clusterview.ClusterTopic{Name: t.Name, ID: t.ID.String(), Deleting: t.Deleting, DeletionWaits: t.Waits, PartitionStates: []clusterview.ClusterPartition{}}
+	list := func(ids []int32) []int32 { return append([]int32{}, ids...) } // never null
+	for _, p := range t.Partitions {
+		cp := clusterview.ClusterPartition{
+			Partition: p.Partition, State: p.State, Replicas: list(p.Assignment.Replicas), AddingReplicas: list(p.Assignment.Adding),
+			RemovingReplicas: list(p.Assignment.Removing), Leader: -1, LeaderEpoch: -1, ISR: []int32{}, PartitionEpoch: -1, ControllerEpoch: -1,
+			ReplicaStates: p.Replicas,
+		}
+		if s := p.Leadership; s != nil {
+			cp.Leader, cp.LeaderEpoch, cp.ISR = s.Leader, s.LeaderEpoch, list(s.ISR)
+			cp.PartitionEpoch, cp.ControllerEpoch, cp.Recovering = s.PartitionEpoch, s.ControllerEpoch, s.Recovery == metadata.Recovering
+		}
+		out.PartitionStates = append(out.PartitionStates, cp)
+	}
+	return out
 }
 
 // serveJournal answers with the newest decisions, at most the journal's bound.

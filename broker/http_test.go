@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -88,6 +89,30 @@ func journal(t *testing.T, b *Broker, query string) clusterview.Journal {
 		t.Fatal(err)
 	}
 	return j
+}
+
+func TestControllersClusterOverHTTP(t *testing.T) {
+	b := startBroker(t, t.TempDir(), map[string]string{"num.partitions": "2"})
+	produce(t, client(t, b, kgo.MetadataMinAge(50*time.Millisecond)), "one", 0, 1)
+	code, body := get(t, b, clusterview.ClusterPath)
+	d := json.NewDecoder(strings.NewReader(body))
+	d.DisallowUnknownFields()
+	var c clusterview.Cluster
+	if err := d.Decode(&c); err != nil || code != http.StatusOK {
+		t.Fatal(code, err, body)
+	}
+	if !c.Active || c.ControllerEpoch != 1 || len(c.Brokers) != 1 || c.Brokers[0].BrokerEpoch != b.epoch() || len(c.Topics) != 1 {
+		t.Fatalf("%+v", c)
+	}
+	topic := c.Topics[0]
+	if topic.Name != "one" || topic.ID != b.cache.Image().Topic("one").ID.String() || topic.Deleting || len(topic.PartitionStates) != 2 {
+		t.Errorf("%+v", topic)
+	}
+	want := clusterview.ClusterPartition{Partition: 1, State: "OnlinePartition", Replicas: []int32{0}, AddingReplicas: []int32{}, RemovingReplicas: []int32{},
+		ISR: []int32{0}, ControllerEpoch: 1, ReplicaStates: map[int32]string{0: "OnlineReplica"}}
+	if !reflect.DeepEqual(topic.PartitionStates[1], want) {
+		t.Errorf("%+v\nwant %+v", topic.PartitionStates[1], want)
+	}
 }
 
 func TestJournalOverHTTP(t *testing.T) {

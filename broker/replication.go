@@ -43,7 +43,7 @@ func (b *Broker) replicationOptions() replication.Options {
 			}
 			return znode.ListTopics(ctx, g, false)
 		},
-		Forgotten: b.metadataUpdated,
+		Forgotten:  b.metadataUpdated,
 		LagTimeMax: b.cfg.ReplicaLagTimeMax, FetchWaitMax: b.cfg.ReplicaFetchWaitMax, FetchBackoff: b.cfg.ReplicaFetchBackoff, SocketTimeout: b.cfg.ReplicaSocketTimeout,
 		FetchMinBytes: b.cfg.ReplicaFetchMinBytes, FetchMaxBytes: b.cfg.ReplicaFetchMaxBytes, FetchResponseMaxBytes: b.cfg.ReplicaFetchResponseMaxBytes,
 		Fetchers: int(b.cfg.NumReplicaFetchers), Peer: peer.Options{Dial: b.network.Dial},

@@ -10,7 +10,9 @@ import (
 	"syscall"
 	"time"
 
+	"gokafka/coordination"
 	"gokafka/coordination/embedded"
+	"gokafka/coordination/zktest"
 )
 
 // zkAddr is where a simNet has ZooKeeper.
@@ -20,9 +22,12 @@ const zkAddr = "10.0.0.100:2181"
 // connections without an answer; pairs that are stalled keep each other waiting; a host that is up refuses what it does not listen to.
 type simNet struct {
 	zk *embedded.Server
+	// lines makes a host's line to ZooKeeper, over which it is dialled; nil = a plain one.
+	lines func(host string, dial coordination.Dialer) *zktest.Link
 
 	mu        sync.Mutex
 	listeners map[string]*simListener
+	links     map[string]*zktest.Link
 	conns     map[*simConn]struct{}
 	down      map[string]bool
 	cut       map[[2]string]bool
@@ -30,7 +35,7 @@ type simNet struct {
 }
 
 func newSimNet(zk *embedded.Server) *simNet {
-	return &simNet{zk: zk, listeners: map[string]*simListener{}, conns: map[*simConn]struct{}{}, down: map[string]bool{}, cut: map[[2]string]bool{}, stalled: map[[2]string]chan struct{}{}}
+	return &simNet{zk: zk, listeners: map[string]*simListener{}, links: map[string]*zktest.Link{}, conns: map[*simConn]struct{}{}, down: map[string]bool{}, cut: map[[2]string]bool{}, stalled: map[[2]string]chan struct{}{}}
 }
 
 // simHost is the network as one host sees it.
@@ -192,11 +197,7 @@ func (h simHost) Dial(ctx context.Context, addr string) (net.Conn, error) {
 			return fail(syscall.ETIMEDOUT)
 		}
 	case addr == zkAddr:
-		c, err := n.zk.DialContext(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return n.track(c, h.host, to, addr), nil
+		return h.dialZooKeeper(ctx, addr)
 	case l == nil:
 		return fail(syscall.ECONNREFUSED)
 	}
@@ -213,6 +214,29 @@ func (h simHost) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	c.Close()
 	f.Close()
 	return fail(err)
+}
+
+func (h simHost) dialZooKeeper(ctx context.Context, addr string) (net.Conn, error) {
+	n := h.n
+	dial := func(ctx context.Context, addr string) (net.Conn, error) {
+		c, err := n.zk.DialContext(ctx)
+		if err != nil {
+			return nil, err
+		}
+		to, _, _ := net.SplitHostPort(addr)
+		return n.track(c, h.host, to, addr), nil
+	}
+	n.mu.Lock()
+	link := n.links[h.host]
+	if link == nil && n.lines != nil && h.host != simClients {
+		link = n.lines(h.host, dial)
+		n.links[h.host] = link
+	}
+	n.mu.Unlock()
+	if link != nil {
+		return link.Dial(ctx, addr)
+	}
+	return dial(ctx, addr)
 }
 
 func (n *simNet) track(c net.Conn, local, remote, addr string) *simConn {

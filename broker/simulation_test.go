@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -85,7 +86,11 @@ type simulation struct {
 }
 
 func newSimulation(t *testing.T, seed uint64) *simulation {
-	brokers := 3 + int(seed%3)
+	return newSimulationOn(t, seed, 3+int(seed%3), func(*simNet) {})
+}
+
+// newSimulationOn starts brokers on a network that prepare has had its hands on.
+func newSimulationOn(t *testing.T, seed uint64, brokers int, prepare func(*simNet)) *simulation {
 	s := &simulation{t: t, seed: seed, rnd: rand.New(rand.NewPCG(seed, 3)), stop: make(chan struct{}), dark: -1,
 		disks: make([]*vfs.Mem, brokers), up: make([]*Broker, brokers)}
 	var err error
@@ -93,6 +98,7 @@ func newSimulation(t *testing.T, seed uint64) *simulation {
 		t.Fatal(err)
 	}
 	s.net = newSimNet(s.zk)
+	prepare(s.net)
 	if s.session, err = coordination.Open(t.Context(), coordination.Options{Servers: []string{zkAddr}, Clock: clock.New(), Logger: slog.New(slog.DiscardHandler),
 		Dial: simHost{s.net, simClients}.Dial}); err != nil {
 		t.Fatal(err)
@@ -484,6 +490,42 @@ func (s *simulation) disagreement() string {
 				}
 				if want := slices.Sorted(slices.Values(a.Replicas)); !slices.Equal(hosts[tp], want) {
 					return fmt.Sprintf("%s has replicas %v and is on brokers %v", tp, want, hosts[tp])
+				}
+			}
+		}
+	}
+	return s.dumpDiffers(states, len(names))
+}
+
+// dumpDiffers compares what the controller holds with the znodes.
+func (s *simulation) dumpDiffers(states map[metadata.TopicPartition]metadata.PartitionState, topics int) string {
+	id := s.up[0].cache.Image().ControllerID
+	if id < 0 {
+		return "no controller"
+	}
+	ctx, cancel := context.WithTimeout(s.t.Context(), 10*time.Second)
+	defer cancel()
+	d, err := s.up[id].controller.Dump(ctx)
+	if err != nil {
+		return err.Error()
+	}
+	if len(d.Brokers) != len(s.up) || len(d.Topics) != topics {
+		return fmt.Sprintf("the controller holds brokers %+v and %d topics of %d", d.Brokers, len(d.Topics), topics)
+	}
+	for _, b := range d.Brokers {
+		if b.ShuttingDown || b.Epoch != s.up[b.ID].epoch() {
+			return fmt.Sprintf("the controller holds %+v of a broker whose epoch is %d", b, s.up[b.ID].epoch())
+		}
+	}
+	for _, t := range d.Topics {
+		for _, p := range t.Partitions {
+			st, ok := states[metadata.TopicPartition{Topic: t.Name, Partition: p.Partition}]
+			if !ok || p.Leadership == nil || !reflect.DeepEqual(*p.Leadership, st) || p.Assignment.IsBeingReassigned() || t.Deleting || p.State != "OnlinePartition" {
+				return fmt.Sprintf("%s-%d: the controller holds %+v, the znode is %+v", t.Name, p.Partition, p, st)
+			}
+			for _, id := range p.Assignment.Replicas {
+				if p.Replicas[id] != "OnlineReplica" || len(p.Replicas) != len(p.Assignment.Replicas) {
+					return fmt.Sprintf("%s-%d: the controller holds replicas %v", t.Name, p.Partition, p.Replicas)
 				}
 			}
 		}

@@ -8,6 +8,7 @@ import "time"
 const (
 	ControllerPath = "/api/controller"
 	JournalPath    = "/api/controller/journal"
+	ClusterPath    = "/api/controller/cluster"
 )
 
 // ControllerState is the answer to ControllerPath: one broker's view of the controller.
@@ -46,4 +47,43 @@ type PartitionDecision struct {
 	Leader         int32   `json:"leader"`         // -1 = none
 	LeaderEpoch    int32   `json:"leaderEpoch"`
 	ISR            []int32 `json:"isr"`
+}
+
+// Cluster is the answer to ClusterPath of the controller's broker: all that the controller holds. Other brokers answer 409 with a line.
+type Cluster struct {
+	ControllerState
+	Brokers []ClusterBroker `json:"brokers"`
+	Topics  []ClusterTopic  `json:"topics"`
+}
+
+// ClusterBroker is a registered broker.
+type ClusterBroker struct {
+	ID           int32 `json:"id"`
+	BrokerEpoch  int64 `json:"brokerEpoch"`
+	ShuttingDown bool  `json:"shuttingDown"`
+}
+
+// ClusterTopic is a topic. A deletion may wait for a broker that is down, or for the end of a reassignment.
+type ClusterTopic struct {
+	Name            string             `json:"name"`
+	ID              string             `json:"id"` // as Apache's tools show it
+	Deleting        bool               `json:"deleting"`
+	DeletionWaits   bool               `json:"deletionWaits"`
+	PartitionStates []ClusterPartition `json:"partitions"`
+}
+
+// ClusterPartition is a partition. Before the first leader, leader and epochs are -1 and the ISR is empty.
+type ClusterPartition struct {
+	Partition        int32            `json:"partition"`
+	State            string           `json:"state"`
+	Replicas         []int32          `json:"replicas"`
+	AddingReplicas   []int32          `json:"addingReplicas"`
+	RemovingReplicas []int32          `json:"removingReplicas"`
+	Leader           int32            `json:"leader"` // -1 = none
+	LeaderEpoch      int32            `json:"leaderEpoch"`
+	ISR              []int32          `json:"isr"`
+	PartitionEpoch   int32            `json:"partitionEpoch"`
+	ControllerEpoch  int32            `json:"controllerEpoch"`
+	Recovering       bool             `json:"recovering"`
+	ReplicaStates    map[int32]string `json:"replicaStates"`
 }

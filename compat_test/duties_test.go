@@ -73,14 +73,25 @@ func TestDutiesOfACluster(t *testing.T) {
 	}
 	whole()
 
-	t.Log("the controller is frozen past its session, replaced, and wakes")
+	t.Log("the controller is frozen in the midst of making topics, past its session, replaced, and wakes")
 	frozen := state().Controller
+	session, err := c.Owner("/controller")
+	need("the controller's session", err)
+	asked := c.AskForTopics(ctx, "midst", 40)
 	need("freeze", c.Brokers[frozen].Process().Pause())
 	froze := time.Now()
 	need("writes without it", w.AwaitSince(ctx, froze, all))
 	need("a successor", c.AwaitState(ctx, "controller", func(s *cluster.State) bool { return s.Controller >= 0 && s.Controller != frozen }))
 	need("wake", c.Brokers[frozen].Process().Resume())
+	<-asked
 	whole()
+	writes, err := c.Writes()
+	need("transaction log", err)
+	late, err := cluster.AfterSuccession(writes, session)
+	need("transaction log", err)
+	for _, w := range late {
+		t.Errorf("the deposed controller has written: %s", w)
+	}
 	if now := state().Controller; now == frozen {
 		t.Error("the broker that slept is controller again though its successor lives")
 	}

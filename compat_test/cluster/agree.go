@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/go-zookeeper/zk"
@@ -146,4 +147,43 @@ func producers(ctx context.Context, addr, topic string, partitions int32) ([]byt
 		})
 	}
 	return json.Marshal(ps)
+}
+
+// Owner is the session that holds an ephemeral znode.
+func (c *Cluster) Owner(path string) (session int64, err error) {
+	conn, _, err := zk.Connect([]string{c.ZooKeeper.Addr}, 10*time.Second, zk.WithLogInfo(false))
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	ok, stat, err := conn.Exists(path)
+	if err == nil && !ok {
+		err = zk.ErrNoNode
+	}
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", path, err)
+	}
+	return stat.EphemeralOwner, nil
+}
+
+// AskForTopics asks for topics, one request each, and returns when the first is there. What comes of the others does not matter; the channel is closed when all
+// were answered or given up.
+func (c *Cluster) AskForTopics(ctx context.Context, prefix string, n int) <-chan struct{} {
+	var all sync.WaitGroup
+	first, done := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	for i := range n {
+		all.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+			defer cancel()
+			_ = c.CreateTopic(ctx, fmt.Sprintf("%s-%d", prefix, i), 2, nil)
+			once.Do(func() { close(first) })
+		})
+	}
+	go func() {
+		all.Wait()
+		close(done)
+	}()
+	<-first
+	return done
 }

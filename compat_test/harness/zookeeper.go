@@ -23,6 +23,9 @@ type ZooKeeper struct {
 	dir  string
 }
 
+// DataDir is where the server keeps its snapshots and its transaction log.
+func (z *ZooKeeper) DataDir() string { return filepath.Join(z.dir, "zk-data") }
+
 // NewZooKeeper prepares a server with its data below dir; Start runs it.
 func NewZooKeeper(dir string) (*ZooKeeper, error) {
 	ports, err := FreePorts(1)
@@ -33,7 +36,7 @@ func NewZooKeeper(dir string) (*ZooKeeper, error) {
 	// tickTime bounds the shortest session at 2 ticks: 1 s here, so that a killed broker's session ends soon.
 	text := fmt.Sprintf("dataDir=%s\nclientPortAddress=127.0.0.1\nclientPort=%d\ntickTime=500\nmaxClientCnxns=0\n"+
 		"admin.enableServer=false\n4lw.commands.whitelist=*\n", filepath.ToSlash(filepath.Join(dir, "zk-data")), ports[0])
-	if err := os.MkdirAll(filepath.Join(dir, "zk-data"), 0o755); err != nil {
+	if err := os.MkdirAll(z.DataDir(), 0o755); err != nil {
 		return nil, err
 	}
 	return z, os.WriteFile(z.conf, []byte(text), 0o644)
