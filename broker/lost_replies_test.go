@@ -4,11 +4,14 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"log/slog"
 	"maps"
+	"net"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,6 +21,8 @@ import (
 	"gokafka/coordination"
 	"gokafka/coordination/zktest"
 	"gokafka/coordination/znode"
+	"gokafka/internal/clock"
+	"gokafka/metadata"
 	"gokafka/settings"
 )
 
@@ -311,4 +316,111 @@ func (l *lostReplies) legacyRequests(s *simulation, topic string) {
 			return err == nil && stat == nil
 		})
 	}
+}
+
+// A replica that is being let into the ISR dies just when the controller has stored that, and before the leader has heard it; then the leader dies. What was
+// acknowledged in between is there: the leader waited for the newcomer from the moment on at which it asked for it.
+func TestJoiningReplicaDiesUnheard(t *testing.T) {
+	for round := range 6 {
+		t.Run(fmt.Sprint(round), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				joined := make(chan struct{})
+				var watch atomic.Pointer[string] // what the state says once the newcomer is in
+				s := newSimulationOn(t, uint64(round), 3, func(n *simNet) {
+					n.lines = func(_ string, dial coordination.Dialer) *zktest.Link {
+						link := zktest.NewLink(dial)
+						link.DropReplyIf(func(op int32, body []byte) bool {
+							want := watch.Load()
+							if op != opMulti || want == nil || !strings.Contains(string(body), *want) || !watch.CompareAndSwap(want, nil) {
+								return false
+							}
+							close(joined)
+							return round%2 == 0 // the controller does not hear of it either
+						})
+						return link
+					}
+				})
+				defer s.end()
+				s.create()
+				for p := range simPartitions {
+					s.acks[p] = map[int]int64{}
+					s.work.Add(2)
+					go s.write(p)
+					go s.read(p)
+				}
+				time.Sleep(3 * time.Second)
+				part := s.up[0].cache.Image().Partition(tp(0))
+				leader := part.Leader
+				controller := s.up[0].cache.Image().ControllerID
+				joining := part.Replicas[1]
+				if joining == leader || joining == controller {
+					joining = part.Replicas[2]
+				}
+				if joining == leader || joining == controller {
+					joining = part.Replicas[0]
+				}
+				s.kill(int(joining))
+				s.eventually("it is out", func() bool { return len(s.states()[tp(0)].ISR) == 2 })
+				time.Sleep(2 * time.Second)
+				isr := s.states()[tp(0)].ISR
+				in := fmt.Sprintf(`"isr":[%d,%d,%d]`, isr[0], isr[1], joining)
+				watch.Store(&in)
+				s.start(int(joining))
+				<-joined
+				s.kill(int(joining))
+				time.Sleep(time.Duration(round) * 400 * time.Millisecond)
+				s.kill(int(leader))
+				time.Sleep(15 * time.Second)
+				s.start(int(joining))
+				time.Sleep(5 * time.Second)
+				s.heal()
+			})
+		})
+	}
+}
+
+// A broker that has registered and listens only 20 s later is alive all the time: it leads what it is to lead, and nobody takes over.
+func TestLateListenerIsNotFailedOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSimulation(t, 0)
+		defer s.end()
+		const late = 9
+		host := simHostOf(late)
+		registration := znode.Registration{Broker: metadata.Broker{ID: late, Endpoints: []metadata.Endpoint{{Listener: "PLAINTEXT", Host: host, Port: 9092}}}}
+		session, err := coordination.Open(t.Context(), coordination.Options{Servers: []string{zkAddr}, Clock: clock.New(), Logger: slog.New(slog.DiscardHandler),
+			Dial: simHost{s.net, host}.Dial})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer session.Close()
+		if _, err := znode.RegisterBroker(t.Context(), session.Current(), registration, znode.Registered{}); err != nil {
+			t.Fatal(err)
+		}
+		s.eventually("all know it", func() bool { return s.up[0].cache.Image().Broker(late) != nil })
+		zt := znode.Topic{Name: "late", ID: metadata.NewTopicID(), Partitions: map[int32]znode.Assignment{0: {Replicas: []int32{late, 0}}}}
+		if err := znode.CreateTopic(t.Context(), s.session.Current(), zt); err != nil {
+			t.Fatal(err)
+		}
+		leads := func() bool {
+			st, ok := s.states()[metadata.TopicPartition{Topic: "late"}]
+			return ok && st.Leader == late && st.LeaderEpoch == 0
+		}
+		s.eventually("it leads", leads)
+		for range 20 {
+			time.Sleep(time.Second)
+			if !leads() || s.up[1].cache.Image().Broker(late) == nil {
+				t.Fatalf("it was failed over: %+v", s.states())
+			}
+		}
+		ln, err := simHost{s.net, host}.Listen(net.JoinHostPort(host, "9092"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close()
+		time.Sleep(5 * time.Second)
+		if !leads() {
+			t.Errorf("it was failed over when it began to listen: %+v", s.states())
+		}
+	})
 }
