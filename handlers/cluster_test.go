@@ -43,6 +43,10 @@ func occupy(t *testing.T, srv *embedded.Server) int32 {
 	if err := znode.CreatePersistentPaths(t.Context(), g); err != nil {
 		t.Fatal(err)
 	}
+	// The topic that tell tells of is there: what is not, a broker forgets.
+	if err := znode.CreateTopic(t.Context(), g, znode.Topic{Name: "there", Partitions: map[int32]znode.Assignment{0: {Replicas: []int32{0}}}}); err != nil {
+		t.Fatal(err)
+	}
 	c, err := znode.Elect(t.Context(), g, 99, time.Now().UnixMilli())
 	if err != nil {
 		t.Fatal(err)
