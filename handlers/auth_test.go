@@ -166,6 +166,24 @@ func deniedRequests(t *testing.T) []denied {
 			q.Topics = append(q.Topics, rt)
 			return q
 		}), kerr.TopicAuthorizationFailed, nil},
+		{"alter configs of a topic", byName(func(n string) kmsg.Request {
+			q := kmsg.NewPtrAlterConfigsRequest()
+			q.Version, q.ValidateOnly = 2, true
+			q.Resources = append(q.Resources, kmsg.AlterConfigsRequestResource{ResourceType: kmsg.ConfigResourceTypeTopic, ResourceName: n})
+			return q
+		}), kerr.TopicAuthorizationFailed, nil},
+		{"alter configs of a topic by and by", byName(func(n string) kmsg.Request {
+			q := kmsg.NewPtrIncrementalAlterConfigsRequest()
+			q.Version, q.ValidateOnly = 1, true
+			q.Resources = append(q.Resources, kmsg.IncrementalAlterConfigsRequestResource{ResourceType: kmsg.ConfigResourceTypeTopic, ResourceName: n})
+			return q
+		}), kerr.TopicAuthorizationFailed, nil},
+		{"alter configs of all brokers", fixed(func() kmsg.Request {
+			q := kmsg.NewPtrIncrementalAlterConfigsRequest()
+			q.Version, q.ValidateOnly = 1, true
+			q.Resources = append(q.Resources, kmsg.IncrementalAlterConfigsRequestResource{ResourceType: kmsg.ConfigResourceTypeBroker})
+			return q
+		}()), kerr.ClusterAuthorizationFailed, by(question{security.AlterConfigs, security.Cluster, clusterName})},
 		{"elect leaders", byName(func(n string) kmsg.Request {
 			q := kmsg.NewPtrElectLeadersRequest()
 			q.Version = 2

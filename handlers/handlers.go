@@ -172,6 +172,10 @@ func text(err error) *string {
 	if errors.As(err, &ce) {
 		return &ce.Message
 	}
+	var se *settings.Error
+	if errors.As(err, &se) {
+		return optional(se.Message)
+	}
 	var pe *controller.Error
 	if errors.As(err, &pe) {
 		return optional(pe.Message)

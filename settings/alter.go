@@ -75,7 +75,7 @@ func (m *Manager) ReplaceBroker(ctx context.Context, name string, entries []Op, 
 
 // Source: Kafka 3.9 ConfigAdminManager.preprocess, ZkAdminManager.incrementalAlterConfigs and alterTopicConfigs.
 func (m *Manager) alterTopic(ctx context.Context, name string, ops []Op, incremental, validateOnly bool) error {
-	if err := checkOps(ops); err != nil {
+	if err := CheckOps(ops); err != nil {
 		return err
 	}
 	if name == "" {
@@ -116,7 +116,7 @@ func (m *Manager) topicInZooKeeper(ctx context.Context, name string) (bool, erro
 
 // Source: Kafka 3.9 ConfigAdminManager.validateBrokerConfigChange, ZkAdminManager.alterBrokerConfigs.
 func (m *Manager) alterBroker(ctx context.Context, name string, ops []Op, incremental, validateOnly bool) error {
-	if err := checkOps(ops); err != nil {
+	if err := CheckOps(ops); err != nil {
 		return err
 	}
 	e := Entity{Type: znode.BrokerEntity, Name: znode.DefaultEntity}
@@ -207,7 +207,8 @@ func (m *Manager) written(ctx context.Context, g *coordination.Generation, e Ent
 	return nil
 }
 
-func checkOps(ops []Op) error {
+// CheckOps refuses changes that name a config twice, set one to null, or are of an unknown kind.
+func CheckOps(ops []Op) error {
 	seen := make(map[string]bool, len(ops))
 	var null []string
 	for _, op := range ops {

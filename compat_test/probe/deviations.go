@@ -18,6 +18,7 @@ func Deviations() []Deviation {
 		exception = "Apache answers UNKNOWN_SERVER_ERROR after an unexpected exception; gokafka says that the record is invalid"
 		silent    = "Apache never answers, from an exception in its error handling"
 		twice     = "Apache sends the first data batch behind control batches twice to old consumers; gokafka sends it once"
+		change    = "Apache answers UNKNOWN_SERVER_ERROR after an unexpected exception; gokafka says what is wrong with the change"
 		five      = "Apache keeps only the last batch of a producer over a restart; gokafka keeps five, as clients with five requests in flight need"
 	)
 	return []Deviation{
@@ -44,6 +45,9 @@ func Deviations() []Deviation {
 		{"old-fetch/control batches", "from 4", 0, twice},
 		{"old-segments/", "a time, with messages that have none in front", 0,
 			"Apache stops at the first segment written to after that time, though its messages have no times; gokafka goes on to the next"},
+		{"alterconfigs/topic, each refusal", "no.such.config 2", 40, change},
+		{"alterconfigs/topic, each refusal", "retention.ms 7", 42, change},
+		{"alterconfigs/broker, each refusal", "ssl.keystore.location", 42, "there is no TLS yet, and a key store that would do nothing is refused"},
 		{"restart/after SIGKILL", "the last five again", 0, five},
 		{"restart/after SIG", "append time topic: epoch 0 sequence 0", 0, five},
 	}
