@@ -25,7 +25,7 @@ func TestEventStates(t *testing.T) {
 		"IsrChangeNotification": {9, "IsrChange"}, "AlterPartitionReceived": {9, "IsrChange"}, "LeaderAndIsrResponseReceived": {10, "LeaderAndIsrResponseReceived"},
 		"LogDirEventNotification": {11, "LogDirChange"}, "UncleanLeaderElectionEnable": {13, "UncleanLeaderElectionEnable"},
 		"TopicUncleanLeaderElectionEnable": {14, "TopicUncleanLeaderElectionEnable"}, "ListPartitionReassignments": {15, "ListPartitionReassignment"}, "UpdateFeatures": {17, "UpdateFeatures"},
-		"AllocateProducerIds": {}, "Resend": {}, "IsTopicQueuedForDeletion": {},
+		"AllocateProducerIds": {}, "Resend": {}, "IsTopicQueuedForDeletion": {}, "Dump": {},
 	}
 	for name, want := range states {
 		s := stateOf(name)
