@@ -8,6 +8,7 @@ import (
 
 	"gokafka/config"
 	"gokafka/internal/vfs"
+	"gokafka/record"
 )
 
 func TestAppendReadReopen(t *testing.T) {
@@ -57,5 +58,39 @@ func TestAppendReadReopen(t *testing.T) {
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// A log that is cut to nothing forgets its largest timestamp: closed like that, its time index would name a place that later holds other records, and a search
+// would begin behind what it looks for.
+func TestTruncationToNothingForgetsTheTimestamps(t *testing.T) {
+	fs := vfs.NewMem()
+	o := testOptions(fs, with(func(c *config.Topic) { c.IndexIntervalBytes = 0 }))
+	l := openLog(t, o)
+	if _, err := l.AppendAsLeader(batch(t, 4, 0, 1000), AppendOptions{}); err != nil { // 1000 to 1003
+		t.Fatal(err)
+	}
+	if _, err := l.TruncateTo(0); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	o.CleanShutdown = true
+	l = openLog(t, o)
+	var payload []byte
+	for i, ts := range []int64{1000, 1004} { // offsets 0 and 1
+		spec := record.NewBatchSpec()
+		spec.BaseOffset = int64(i)
+		payload = append(payload, specBatch(t, spec, 1, 0, ts)...)
+	}
+	spec := record.NewBatchSpec()
+	spec.BaseOffset = 2
+	payload = append(payload, specBatch(t, spec, 2, 0, 1002)...) // 1002 and 1003
+	if _, err := l.AppendAsFollower(payload); err != nil {
+		t.Fatal(err)
+	}
+	if got, ok, err := l.OffsetForTimestamp(1003); err != nil || !ok || got.Offset != 1 {
+		t.Errorf("timestamp 1003: %+v %v %v, want offset 1", got, ok, err)
 	}
 }

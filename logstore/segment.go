@@ -457,16 +457,19 @@ func (s *segment) cutFile(size int64) error {
 // reloadMaxTimestamp finds the largest timestamp after a truncation: that of the last time index entry, or of what follows it.
 func (s *segment) reloadMaxTimestamp() error {
 	ts, o := s.times.lastTs, s.times.lastOffset
-	in, ok, err := s.find(o)
-	if err != nil || !ok && s.size.Load() == 0 {
-		return err
-	}
-	err = s.scan(in.pos, s.size.Load(), func(in batchInfo) bool {
-		if in.maxTimestamp > ts {
-			ts, o = in.maxTimestamp, in.lastOffset
+	var err error
+	if s.size.Load() > 0 { // an empty segment has no largest timestamp: a stale one would become an entry of the time index
+		var in batchInfo
+		if in, _, err = s.find(o); err != nil {
+			return err
 		}
-		return true
-	})
+		err = s.scan(in.pos, s.size.Load(), func(in batchInfo) bool {
+			if in.maxTimestamp > ts {
+				ts, o = in.maxTimestamp, in.lastOffset
+			}
+			return true
+		})
+	}
 	s.tsMu.Lock()
 	defer s.tsMu.Unlock()
 	s.maxTs, s.maxTsOffset, s.maxTsUnknown = ts, o, false
