@@ -123,3 +123,35 @@ func concurrentRead(t *testing.T, l *Log, rng *rand.Rand) {
 		next, buf = b.NextOffset(), rest
 	}
 }
+
+// A reader that looked up the high watermark's position while the log was cut must not leave behind where it once was: the batch that
+// is written there next would be sent in part.
+func TestPositionFoundDuringACutIsForgotten(t *testing.T) {
+	l := openLog(t, testOptions(vfs.NewMem(), topicConfig()))
+	mustAppend(t, l, batch(t, 5, 100, 0))
+	mustAppend(t, l, batch(t, 5, 100, 1))
+	l.UpdateHighWatermark(7)
+
+	before, segs, end := l.settled(), *l.segs.Load(), l.LogEndOffsetMetadata()
+	if _, err := l.TruncateTo(8); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.locateUpper(before, segs, end, OffsetOnly(7)); err != nil {
+		t.Fatal(err)
+	}
+	mustAppend(t, l, batch(t, 5, 1000, 2))
+	res, err := l.Read(0, 1<<20, HighWatermark, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Range.Release()
+	buf := make([]byte, res.Range.Len)
+	if err := res.Range.CopyTo(buf); err != nil {
+		t.Fatal(err)
+	}
+	for len(buf) > 0 {
+		if _, buf, err = record.Next(buf); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -42,7 +42,7 @@ func (l *Log) Read(offset int64, maxBytes int, isolation Isolation, minOneBatch 
 			return ReadResult{}, err
 		}
 		before := l.settled()
-		res, err := l.read(offset, maxBytes, isolation, minOneBatch)
+		res, err := l.read(before, offset, maxBytes, isolation, minOneBatch)
 		if l.changes.Load() == before {
 			if errors.Is(err, errRetired) { // closed or deleted since the first look
 				err = fmt.Errorf("%w: %w", kerr.KafkaStorageError, err)
@@ -69,7 +69,7 @@ func (l *Log) settled() int64 {
 
 const maxReadAttempts = 100
 
-func (l *Log) read(offset int64, maxBytes int, isolation Isolation, minOneBatch bool) (ReadResult, error) {
+func (l *Log) read(before, offset int64, maxBytes int, isolation Isolation, minOneBatch bool) (ReadResult, error) {
 	l.offMu.Lock()
 	end, high, stable, start := l.end, l.high, l.lastStableLocked(), l.logStart.Load()
 	l.offMu.Unlock()
@@ -97,7 +97,7 @@ func (l *Log) read(offset int64, maxBytes int, isolation Isolation, minOneBatch 
 		res.StartOffset, err = l.locate(segs, end, res.StartOffset)
 		return res, err
 	}
-	upper, err := l.locateUpper(segs, end, upper)
+	upper, err := l.locateUpper(before, segs, end, upper)
 	if err != nil {
 		return res, err
 	}
@@ -187,8 +187,9 @@ func (s *segment) wholeBatches(first batchInfo, maxBytes, limit int64, minOne bo
 	}
 }
 
-// locateUpper finds the position of an upper bound, and remembers it where it is still the bound.
-func (l *Log) locateUpper(segs []*segment, end, m OffsetMetadata) (OffsetMetadata, error) {
+// locateUpper finds the position of an upper bound, and remembers it where it is still the bound of a log that has not been cut since
+// before: what is found while it is being cut may lie where another batch is then written.
+func (l *Log) locateUpper(before int64, segs []*segment, end, m OffsetMetadata) (OffsetMetadata, error) {
 	if m.Known() {
 		return m, nil
 	}
@@ -197,13 +198,16 @@ func (l *Log) locateUpper(segs []*segment, end, m OffsetMetadata) (OffsetMetadat
 		return m, err
 	}
 	l.offMu.Lock()
+	defer l.offMu.Unlock()
+	if l.changes.Load() != before { // a cut that begins after this look sets the ends later, under offMu
+		return found, nil
+	}
 	if l.high == m {
 		l.high = found
 	}
 	if l.unstable == m {
 		l.unstable = found
 	}
-	l.offMu.Unlock()
 	return found, nil
 }
 
