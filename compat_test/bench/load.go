@@ -39,7 +39,7 @@ func (c cost) rate() float64     { return float64(c.bytes) / 1e6 / c.elapsed.Sec
 
 // timed runs one worker a partition and takes the broker's CPU over it.
 func timed(b *harness.Broker, work func(partition int32) (int64, error)) (cost, error) {
-	before, err := cpuSeconds(b.Process().PID())
+	before, err := b.Process().CPUSeconds()
 	if err != nil {
 		return cost{}, err
 	}
@@ -53,7 +53,7 @@ func timed(b *harness.Broker, work func(partition int32) (int64, error)) (cost, 
 	}
 	wg.Wait()
 	c := cost{elapsed: time.Since(start)}
-	after, err := cpuSeconds(b.Process().PID())
+	after, err := b.Process().CPUSeconds()
 	c.cpu = after - before
 	for p := range partitions {
 		c.bytes += bytes[p]

@@ -128,7 +128,7 @@ func measure(target harness.Target, s settings) (figure, error) {
 		return f, err
 	}
 	time.Sleep(5 * time.Second) // idle
-	if f.RSS, err = residentBytes(b.Process().PID()); err != nil {
+	if f.RSS, err = b.Process().ResidentBytes(); err != nil {
 		return f, err
 	}
 	if target == harness.Apache {

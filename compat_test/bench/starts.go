@@ -275,10 +275,10 @@ func (s *starts) measure(ctx context.Context, t harness.Target) (startFigure, er
 		return f, fmt.Errorf("%w\n%s", err, b.LogTail())
 	}
 	f.Took = time.Since(begin)
-	if f.CPU, err = cpuSeconds(b.Process().PID()); err != nil {
+	if f.CPU, err = b.Process().CPUSeconds(); err != nil {
 		return f, err
 	}
-	f.Peak, err = peakBytes(b.Process().PID())
+	f.Peak, err = b.Process().PeakBytes()
 	return f, err
 }
 

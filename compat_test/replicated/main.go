@@ -7,7 +7,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -15,7 +14,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -132,18 +130,11 @@ func write(ctx context.Context, c *cluster.Cluster, p int32, records int) error 
 func cpuOf(c *cluster.Cluster) (float64, error) {
 	total := 0.0
 	for _, b := range c.Brokers {
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", b.Process().PID()))
+		seconds, err := b.Process().CPUSeconds()
 		if err != nil {
 			return 0, err
 		}
-		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+2:])) // the name before may have spaces
-		for _, f := range fields[11:13] {
-			ticks, err := strconv.ParseFloat(f, 64)
-			if err != nil {
-				return 0, err
-			}
-			total += ticks / 100
-		}
+		total += seconds
 	}
 	return total, nil
 }

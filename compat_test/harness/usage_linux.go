@@ -1,4 +1,4 @@
-package main
+package harness
 
 import (
 	"fmt"
@@ -10,15 +10,15 @@ import (
 // ticksPerSecond is USER_HZ, which Linux fixes at 100 for user space.
 const ticksPerSecond = 100
 
-// cpuSeconds is utime + stime of a process: fields 14 and 15 of its stat, counted after the name in parentheses.
-func cpuSeconds(pid int) (float64, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+// CPUSeconds is utime + stime of a process: fields 14 and 15 of its stat, counted after the name in parentheses.
+func (p *Process) CPUSeconds() (float64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID()))
 	if err != nil {
 		return 0, err
 	}
 	f := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
 	if len(f) < 13 {
-		return 0, fmt.Errorf("stat of %d has %d fields", pid, len(f))
+		return 0, fmt.Errorf("stat of %d has %d fields", p.PID(), len(f))
 	}
 	user, err := strconv.ParseFloat(f[11], 64)
 	if err != nil {
@@ -28,10 +28,11 @@ func cpuSeconds(pid int) (float64, error) {
 	return (user + system) / ticksPerSecond, err
 }
 
-// residentBytes is VmRSS, peakBytes VmHWM.
-func residentBytes(pid int) (float64, error) { return statusBytes(pid, "VmRSS:") }
+// ResidentBytes is VmRSS of a process.
+func (p *Process) ResidentBytes() (float64, error) { return statusBytes(p.PID(), "VmRSS:") }
 
-func peakBytes(pid int) (float64, error) { return statusBytes(pid, "VmHWM:") }
+// PeakBytes is VmHWM of a process.
+func (p *Process) PeakBytes() (float64, error) { return statusBytes(p.PID(), "VmHWM:") }
 
 func statusBytes(pid int, field string) (float64, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
