@@ -44,9 +44,11 @@ var mayImport = map[string][]string{
 	"fetch":                 {"replication", "metadata", "protocol"},
 	"handlers":              {"config", "controller", "fetch", "metadata", "producerid", "protocol", "record", "replication", "security", "settings", "topics"},
 	"server":                {"protocol", "handlers", "security"},
-	"clusterview":           {},
+	"internal/show":         {},
+	"clusterview":           {"internal/show"},
+	"admin":                 {"internal/show", "metadata", "topics"},
 	"broker":                {"*"},
-	"cmd/gokafka":           {"broker", "clusterview", "config", "coordination/embedded", "dumplog", "internal/kafkalog", "internal/vfs"},
+	"cmd/gokafka":           {"admin", "broker", "clusterview", "config", "coordination/embedded", "dumplog", "internal/kafkalog", "internal/show", "internal/vfs"},
 }
 
 // goFiles calls f for each Go file of the module, with the package's path below it.

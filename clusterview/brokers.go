@@ -6,6 +6,8 @@ import (
 	"net"
 	"slices"
 	"strconv"
+
+	"gokafka/internal/show"
 )
 
 // Broker is a registered broker, or one that holds replicas and is down.
@@ -89,11 +91,12 @@ func (b *Broker) state() string {
 	}
 }
 
-func (bs Brokers) table() table {
-	t := table{header: []string{"ID", "STATE", "ENDPOINT", "RACK", "LEADERS", "REPLICAS"}}
+// Table is a show.View.
+func (bs Brokers) Table() show.Table {
+	t := show.Table{Header: []string{"ID", "STATE", "ENDPOINT", "RACK", "LEADERS", "REPLICAS"}}
 	for i := range bs {
 		b := &bs[i]
-		t.add(itoa(b.ID), b.state(), b.address(), b.Rack, strconv.Itoa(b.Leaders), strconv.Itoa(b.Replicas))
+		t.Add(itoa(b.ID), b.state(), b.address(), b.Rack, strconv.Itoa(b.Leaders), strconv.Itoa(b.Replicas))
 	}
 	return t
 }

@@ -9,6 +9,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"gokafka/internal/show"
 )
 
 // Options say which cluster to ask.
@@ -106,14 +108,11 @@ func reason(err error, waited time.Duration) string {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Sprintf("no answer within %s", waited)
 	}
-	return Line(err.Error())
+	return show.Line(err.Error())
 }
-
-// Line is text from outside on one line.
-func Line(s string) string { return printable(strings.Join(strings.Fields(s), " ")) }
 
 func (o *Options) note(format string, args ...any) {
 	if o.Note != nil {
-		o.Note(Line(fmt.Sprintf(format, args...)))
+		o.Note(show.Line(fmt.Sprintf(format, args...)))
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"gokafka/internal/show"
 )
 
 // Controller is the cluster's controller and, if it was asked for, the journal of a broker.
@@ -113,35 +115,36 @@ func (q *JournalQuery) read(ctx context.Context) (*Journal, error) {
 	return j, nil
 }
 
-func (c *Controller) table() table {
-	t := table{}
-	t.add("controller", itoa(c.ID))
-	t.add("address", c.Address)
-	t.add("rack", c.Rack)
+// Table is a show.View.
+func (c *Controller) Table() show.Table {
+	t := show.Table{}
+	t.Add("controller", itoa(c.ID))
+	t.Add("address", c.Address)
+	t.Add("rack", c.Rack)
 	if j := c.Journal; j != nil {
 		if j.Active && j.BrokerID == c.ID {
-			t.add("epoch", itoa(j.ControllerEpoch))
+			t.Add("epoch", itoa(j.ControllerEpoch))
 		}
-		t.add("journal", fmt.Sprintf("of broker %d, %d of %d decisions", j.BrokerID, len(j.Decisions), j.Total))
-		t.next = &table{header: []string{"TIME", "CONTROLLER EPOCH", "PARTITION", "LEADER", "EPOCH", "ISR", "WHY"}}
+		t.Add("journal", fmt.Sprintf("of broker %d, %d of %d decisions", j.BrokerID, len(j.Decisions), j.Total))
+		t.Next = &show.Table{Header: []string{"TIME", "CONTROLLER EPOCH", "PARTITION", "LEADER", "EPOCH", "ISR", "WHY"}}
 		for i := range j.Decisions {
-			t.next.addDecision(&j.Decisions[i])
+			addDecision(t.Next, &j.Decisions[i])
 		}
 	}
 	return t
 }
 
 // addDecision shows a change of leaders as from → to.
-func (t *table) addDecision(d *Decision) {
+func addDecision(t *show.Table, d *Decision) {
 	at := d.Time.UTC().Format("2006-01-02T15:04:05.000Z")
 	p := d.Partition
 	if p == nil {
-		t.add(at, itoa(d.ControllerEpoch), "", "", "", "", d.Why)
+		t.Add(at, itoa(d.ControllerEpoch), "", "", "", "", d.Why)
 		return
 	}
 	leader := brokerName(p.Leader)
 	if p.PreviousLeader != p.Leader {
 		leader = brokerName(p.PreviousLeader) + " > " + leader
 	}
-	t.add(at, itoa(d.ControllerEpoch), p.Topic+"-"+itoa(p.Partition), leader, itoa(p.LeaderEpoch), ids(p.ISR), d.Why)
+	t.Add(at, itoa(d.ControllerEpoch), p.Topic+"-"+itoa(p.Partition), leader, itoa(p.LeaderEpoch), ids(p.ISR), d.Why)
 }

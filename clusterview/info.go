@@ -3,6 +3,8 @@ package clusterview
 import (
 	"context"
 	"strconv"
+
+	"gokafka/internal/show"
 )
 
 // Info is a cluster in numbers.
@@ -60,23 +62,24 @@ func (p *picture) info(h *health) *Info {
 	return in
 }
 
-func (in *Info) table() table {
-	var t table
-	t.add("cluster id", in.ClusterID)
+// Table is a show.View.
+func (in *Info) Table() show.Table {
+	var t show.Table
+	t.Add("cluster id", in.ClusterID)
 	controller := brokerName(in.Controller)
 	if in.ControllerAddr != "" {
 		controller += " (" + in.ControllerAddr + ")"
 	}
-	t.add("controller", controller)
+	t.Add("controller", controller)
 	brokers := strconv.Itoa(in.Brokers)
 	if len(in.BrokersDown) > 0 {
 		brokers += " (down: " + ids(in.BrokersDown) + ")"
 	}
-	t.add("brokers", brokers)
-	t.add("topics", strconv.Itoa(in.Topics))
-	t.add("partitions", strconv.Itoa(in.Partitions))
-	t.add("under-replicated", strconv.Itoa(in.UnderReplicated))
-	t.add("offline", strconv.Itoa(in.Offline))
-	t.add("below min ISR", strconv.Itoa(in.UnderMinISR))
+	t.Add("brokers", brokers)
+	t.Add("topics", strconv.Itoa(in.Topics))
+	t.Add("partitions", strconv.Itoa(in.Partitions))
+	t.Add("under-replicated", strconv.Itoa(in.UnderReplicated))
+	t.Add("offline", strconv.Itoa(in.Offline))
+	t.Add("below min ISR", strconv.Itoa(in.UnderMinISR))
 	return t
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"gokafka/internal/show"
 )
 
 // Partition is a partition as a broker tells of it.
@@ -34,7 +36,7 @@ type Filter struct {
 
 // ReadPartitions lists the partitions that f lets through.
 func ReadPartitions(ctx context.Context, o Options, f Filter) (Partitions, error) {
-	match, err := topicMatcher(f.Topics)
+	match, err := TopicMatcher(f.Topics)
 	if err != nil {
 		return nil, err
 	}
@@ -74,8 +76,8 @@ func (f *Filter) wants(h *health, p *Partition) bool {
 	return f.UnderReplicated && h.underReplicated(p) || f.Offline && h.offline(p) || f.UnderMinISR && h.underMinISR(p) || f.AtMinISR && h.atMinISR(p)
 }
 
-// topicMatcher is Kafka 3.9 IncludeList: commas separate alternatives, blanks and quotes around them do not count.
-func topicMatcher(list string) (func(name string) bool, error) {
+// TopicMatcher says which topic names a list of regular expressions lets through: Kafka 3.9 IncludeList: commas separate alternatives, blanks and quotes around them do not count.
+func TopicMatcher(list string) (func(name string) bool, error) {
 	if list == "" {
 		return func(string) bool { return true }, nil
 	}
@@ -111,11 +113,12 @@ func (h *health) atMinISR(p *Partition) bool {
 	return ok && len(p.ISR) == n
 }
 
-func (ps Partitions) table() table {
-	t := table{header: []string{"TOPIC", "PARTITION", "LEADER", "EPOCH", "REPLICAS", "ISR", "OFFLINE"}}
+// Table is a show.View.
+func (ps Partitions) Table() show.Table {
+	t := show.Table{Header: []string{"TOPIC", "PARTITION", "LEADER", "EPOCH", "REPLICAS", "ISR", "OFFLINE"}}
 	for i := range ps {
 		p := &ps[i]
-		t.add(p.Topic, itoa(p.Partition), brokerName(p.Leader), itoa(p.LeaderEpoch), ids(p.Replicas), ids(p.ISR), ids(p.OfflineReplicas))
+		t.Add(p.Topic, itoa(p.Partition), brokerName(p.Leader), itoa(p.LeaderEpoch), ids(p.Replicas), ids(p.ISR), ids(p.OfflineReplicas))
 	}
 	return t
 }

@@ -6,12 +6,14 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"gokafka/internal/show"
 )
 
-func show(t *testing.T, v View, f Format) string {
+func printed(t *testing.T, v show.View, f show.Format) string {
 	t.Helper()
 	var b strings.Builder
-	if err := Print(&b, v, f); err != nil {
+	if err := show.Print(&b, v, f); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()
@@ -24,7 +26,7 @@ func TestTables(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 6_700_000, time.FixedZone("", 3600))
 	for _, c := range []struct {
 		name string
-		view View
+		view show.View
 		want string
 	}{
 		{"info", &Info{ClusterID: "abc", Controller: 2, ControllerAddr: "h:9092", Brokers: 2, BrokersDown: []int32{1, 7}, Topics: 3, Partitions: 40, UnderReplicated: 5, Offline: 6, UnderMinISR: 7}, lines(
@@ -78,7 +80,7 @@ func TestTables(t *testing.T) {
 			"2026-01-02T02:04:05.006Z  9                 -          -         -      -    elected as controller",
 		)},
 	} {
-		if got := show(t, c.view, Table); got != c.want {
+		if got := printed(t, c.view, show.AsTable); got != c.want {
 			t.Errorf("%s:\n%swant\n%s", c.name, got, c.want)
 		}
 	}
@@ -86,17 +88,17 @@ func TestTables(t *testing.T) {
 
 // What another machine says cannot move the cursor of a terminal.
 func TestTablesAreTextOnly(t *testing.T) {
-	got := show(t, Brokers{{ID: 1, Live: true, Host: "h\x1b[2J\n\u202e", Rack: "\xff\t"}}, Table)
+	got := printed(t, Brokers{{ID: 1, Live: true, Host: "h\x1b[2J\n\u202e", Rack: "\xff\t"}}, show.AsTable)
 	if strings.ContainsAny(got, "\x1b\t\u202e") || !utf8.ValidString(got) || strings.Count(got, "\n") != 2 {
 		t.Errorf("%q", got)
 	}
-	if s := Line("a\n b\x1b[0m"); s != "a b\uFFFD[0m" {
+	if s := show.Line("a\n b\x1b[0m"); s != "a b\uFFFD[0m" {
 		t.Errorf("%q", s)
 	}
 }
 
 func TestJSON(t *testing.T) {
-	if got := show(t, Partitions{}, JSON); got != "[]\n" {
+	if got := printed(t, Partitions{}, show.AsJSON); got != "[]\n" {
 		t.Errorf("%q", got)
 	}
 	want := `[
@@ -113,10 +115,10 @@ func TestJSON(t *testing.T) {
   }
 ]
 `
-	if got := show(t, Partitions{{Topic: "t", Leader: -1, LeaderEpoch: 5, Replicas: []int32{1}, ISR: []int32{}, OfflineReplicas: []int32{}}}, JSON); got != want {
+	if got := printed(t, Partitions{{Topic: "t", Leader: -1, LeaderEpoch: 5, Replicas: []int32{1}, ISR: []int32{}, OfflineReplicas: []int32{}}}, show.AsJSON); got != want {
 		t.Errorf("%s", got)
 	}
-	if _, err := ParseFormat("yaml"); err == nil {
+	if _, err := show.ParseFormat("yaml"); err == nil {
 		t.Error("a format that there is not")
 	}
 }
@@ -126,8 +128,8 @@ type broken struct{}
 func (broken) Write([]byte) (int, error) { return 0, fmt.Errorf("disk full") }
 
 func TestPrintReportsWriteErrors(t *testing.T) {
-	for _, f := range []Format{Table, JSON} {
-		if err := Print(broken{}, Brokers{{ID: 1}}, f); err == nil {
+	for _, f := range []show.Format{show.AsTable, show.AsJSON} {
+		if err := show.Print(broken{}, Brokers{{ID: 1}}, f); err == nil {
 			t.Errorf("%s: no error", f)
 		}
 	}

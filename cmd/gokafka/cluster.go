@@ -4,61 +4,49 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"gokafka/clusterview"
+	"gokafka/internal/show"
 )
 
-// clusterFlags are those of all cluster commands.
-type clusterFlags struct {
-	bootstrap, output string
-	json              bool
-	timeout           time.Duration
-}
-
 // read makes a view.
-type read func(ctx context.Context, o clusterview.Options) (clusterview.View, error)
+type read func(ctx context.Context, o clusterview.Options) (show.View, error)
 
 func clusterCommand() *cobra.Command {
-	var f clusterFlags
+	var f askFlags
 	c := &cobra.Command{
 		Use:   "cluster",
-		Short: "Show a running cluster: its brokers, partitions and controller",
+		Short: "Show a running cluster, elect leaders, move replicas",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() }, // or a wrong name would be no error
 	}
-	p := c.PersistentFlags()
-	p.StringVar(&f.bootstrap, "bootstrap-server", "localhost:9092", "brokers to ask, host:port, separated by commas; the first that answers is asked")
-	p.StringVarP(&f.output, "output", "o", string(clusterview.Table), "table or json")
-	p.BoolVar(&f.json, "json", false, "the same as --output json")
-	p.DurationVar(&f.timeout, "timeout", 10*time.Second, "time for the whole question")
+	f.add(c)
 	c.AddCommand(
 		&cobra.Command{
 			Use: "info", Short: "The cluster in numbers", Args: cobra.NoArgs,
-			RunE: f.show(func(ctx context.Context, o clusterview.Options) (clusterview.View, error) {
+			RunE: f.show(func(ctx context.Context, o clusterview.Options) (show.View, error) {
 				return clusterview.ReadInfo(ctx, o)
 			}),
 		},
 		&cobra.Command{
 			Use: "brokers", Short: "The brokers and what they hold", Args: cobra.NoArgs,
-			RunE: f.show(func(ctx context.Context, o clusterview.Options) (clusterview.View, error) {
+			RunE: f.show(func(ctx context.Context, o clusterview.Options) (show.View, error) {
 				return clusterview.ReadBrokers(ctx, o)
 			}),
 		},
-		f.partitions(), f.controller(),
+		f.partitions(), f.controller(), f.elect(), f.reassign(), f.logDirs(),
 	)
 	return c
 }
 
-func (f *clusterFlags) partitions() *cobra.Command {
+func (f *askFlags) partitions() *cobra.Command {
 	var filter clusterview.Filter
 	c := &cobra.Command{
 		Use: "partitions", Short: "The partitions: leaders, replicas, ISR", Args: cobra.NoArgs,
 		Long: "Lists partitions. Of several conditions one must hold; each is judged as kafka-topics.sh does.",
-		RunE: f.show(func(ctx context.Context, o clusterview.Options) (clusterview.View, error) {
+		RunE: f.show(func(ctx context.Context, o clusterview.Options) (show.View, error) {
 			return clusterview.ReadPartitions(ctx, o, filter)
 		}),
 	}
@@ -70,12 +58,12 @@ func (f *clusterFlags) partitions() *cobra.Command {
 	return c
 }
 
-func (f *clusterFlags) controller() *cobra.Command {
+func (f *askFlags) controller() *cobra.Command {
 	q := clusterview.JournalQuery{}
 	c := &cobra.Command{
 		Use: "controller", Short: "The controller and, from its HTTP port, its journal", Args: cobra.NoArgs,
 		Long: "Names the controller. With --http it shows the journal of the broker there: who led what when, and why it changed, the newest first.",
-		RunE: f.show(func(ctx context.Context, o clusterview.Options) (clusterview.View, error) {
+		RunE: f.show(func(ctx context.Context, o clusterview.Options) (show.View, error) {
 			if q.Limit < 1 {
 				return nil, errors.New("--limit must be at least 1")
 			}
@@ -90,25 +78,13 @@ func (f *clusterFlags) controller() *cobra.Command {
 }
 
 // show makes a view and prints it.
-func (f *clusterFlags) show(r read) func(*cobra.Command, []string) error {
+func (f *askFlags) show(r read) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, _ []string) error {
-		format, err := clusterview.ParseFormat(f.output)
-		if err != nil {
-			return err
-		}
-		if f.json {
-			format = clusterview.JSON
-		}
-		if f.timeout <= 0 {
-			return errors.New("--timeout must be positive")
-		}
-		v, err := r(cmd.Context(), clusterview.Options{
-			Bootstrap: strings.FieldsFunc(f.bootstrap, func(r rune) bool { return r == ',' || r == ' ' }), Timeout: f.timeout,
-			Note: func(line string) { fmt.Fprintln(cmd.ErrOrStderr(), "gokafka: "+line) },
+		return f.print(cmd, func(ctx context.Context) (show.View, error) {
+			return r(ctx, clusterview.Options{
+				Bootstrap: f.addresses(), Timeout: f.timeout,
+				Note: func(line string) { fmt.Fprintln(cmd.ErrOrStderr(), "gokafka: "+line) },
+			})
 		})
-		if err != nil {
-			return errors.New(clusterview.Line(err.Error()))
-		}
-		return clusterview.Print(cmd.OutOrStdout(), v, format)
 	}
 }

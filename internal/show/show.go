@@ -1,4 +1,7 @@
-package clusterview
+// Package show prints what a command has found out: as a table for people, or as JSON.
+//
+// Central type: View. Whatever comes from outside is printed without control characters.
+package show
 
 import (
 	"bufio"
@@ -10,22 +13,22 @@ import (
 	"unicode/utf8"
 )
 
-// View is something that can be printed.
-type View interface{ table() table }
+// View is something that can be printed: JSON is made of it by its tags, a table by its method.
+type View interface{ Table() Table }
 
 // Format is how a view is printed.
 type Format string
 
 // The formats.
 const (
-	Table Format = "table"
-	JSON  Format = "json"
+	AsTable Format = "table"
+	AsJSON  Format = "json"
 )
 
 // ParseFormat reads a format's name.
 func ParseFormat(s string) (Format, error) {
 	switch f := Format(s); f {
-	case Table, JSON:
+	case AsTable, AsJSON:
 		return f, nil
 	}
 	return "", fmt.Errorf("output %q: must be table or json", s)
@@ -34,7 +37,7 @@ func ParseFormat(s string) (Format, error) {
 // Print writes v.
 func Print(w io.Writer, v View, f Format) error {
 	out := bufio.NewWriterSize(w, 64<<10)
-	if f == JSON {
+	if f == AsJSON {
 		e := json.NewEncoder(out)
 		e.SetIndent("", "  ")
 		if err := e.Encode(v); err != nil {
@@ -42,24 +45,25 @@ func Print(w io.Writer, v View, f Format) error {
 		}
 		return out.Flush()
 	}
-	t := v.table()
-	for at := &t; at != nil; at = at.next {
+	t := v.Table()
+	for at := &t; at != nil; at = at.Next {
 		at.write(out)
-		if at.next != nil {
+		if at.Next != nil {
 			out.WriteByte('\n')
 		}
 	}
 	return out.Flush() // reports what the writes before it met
 }
 
-// table is rows of cells under a header, which may be missing. Columns are as wide as their widest cell.
-type table struct {
-	header []string
+// Table is rows of cells under a header, which may be missing. Columns are as wide as their widest cell.
+type Table struct {
+	Header []string
+	Next   *Table // comes below
 	rows   [][]string
-	next   *table // comes below
 }
 
-func (t *table) add(cells ...string) {
+// Add appends a row. A cell with nothing in it becomes a dash.
+func (t *Table) Add(cells ...string) {
 	for i, c := range cells {
 		cells[i] = printable(c)
 		if c == "" {
@@ -69,7 +73,7 @@ func (t *table) add(cells ...string) {
 	t.rows = append(t.rows, cells)
 }
 
-func (t *table) write(out *bufio.Writer) {
+func (t *Table) write(out *bufio.Writer) {
 	var widths []int
 	measure := func(cells []string) {
 		for i, c := range cells {
@@ -79,7 +83,7 @@ func (t *table) write(out *bufio.Writer) {
 			widths[i] = max(widths[i], utf8.RuneCountInString(c))
 		}
 	}
-	measure(t.header)
+	measure(t.Header)
 	for _, r := range t.rows {
 		measure(r)
 	}
@@ -95,11 +99,14 @@ func (t *table) write(out *bufio.Writer) {
 			}
 		}
 	}
-	line(t.header)
+	line(t.Header)
 	for _, r := range t.rows {
 		line(r)
 	}
 }
+
+// Line is text from outside on one line.
+func Line(s string) string { return printable(strings.Join(strings.Fields(s), " ")) }
 
 // printable replaces what could move a terminal's cursor or change its colours.
 func printable(s string) string {
