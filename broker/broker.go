@@ -25,6 +25,7 @@ import (
 	"gokafka/logstore/logdir"
 	"gokafka/metadata"
 	"gokafka/producerid"
+	"gokafka/quota"
 	"gokafka/record"
 	"gokafka/replication"
 	"gokafka/security"
@@ -68,6 +69,7 @@ type Broker struct {
 	settings    *settings.Manager
 	cache       *metadata.Cache
 	replicas    *replication.Manager
+	dirQuota    *quota.Replication                  // of moves between log directories
 	live        atomic.Pointer[replication.Manager] // replicas, for callbacks that may come before it is made
 	dirFailures chan dirFailure
 	dropped     topicQueue
@@ -246,6 +248,8 @@ func (b *Broker) settleID(ctx context.Context, stored int32) error {
 }
 
 func (b *Broker) startSettings(ctx context.Context, _ Options) error {
+	b.dirQuota = quota.NewReplication(b.clk, quota.Windows(b.cfg.DirMoveQuota))
+	b.dirQuota.SetLimit(b.cfg.DirMoveRate)
 	var err error
 	b.settings, err = settings.Start(ctx, settings.Options{
 		Session: b.session, Broker: b.cfg, Clock: b.clk, Logger: b.base,
@@ -258,6 +262,7 @@ func (b *Broker) startSettings(ctx context.Context, _ Options) error {
 			}
 		},
 		OnBroker: func(before, after *config.Broker) {
+			b.dirQuota.SetLimit(after.DirMoveRate)
 			if c := b.candidate.Load(); c != nil && after.UncleanElection && !before.UncleanElection {
 				c.UncleanElectionEnabled("")
 			}

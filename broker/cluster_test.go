@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -33,6 +34,7 @@ import (
 type cluster struct {
 	t       *testing.T
 	dir     string
+	fs      vfs.FS // of the brokers
 	zk      *embedded.Server
 	changes map[string]string
 	brokers []*Broker // nil = down
@@ -42,7 +44,13 @@ type cluster struct {
 
 func startCluster(t *testing.T, n int, changes map[string]string) *cluster {
 	t.Helper()
-	c := &cluster{t: t, dir: t.TempDir(), changes: changes, brokers: make([]*Broker, n), ports: make([]int, n)}
+	return startClusterOn(t, vfs.OS(), n, changes)
+}
+
+// startClusterOn starts it on a file system that fails as the test wants.
+func startClusterOn(t *testing.T, fs vfs.FS, n int, changes map[string]string) *cluster {
+	t.Helper()
+	c := &cluster{t: t, dir: t.TempDir(), fs: fs, changes: changes, brokers: make([]*Broker, n), ports: make([]int, n)}
 	clk := clock.New()
 	var err error
 	if c.zk, err = embedded.Open(t.Context(), embedded.Options{FS: vfs.OS(), Dir: filepath.Join(c.dir, "zk"), Clock: clk, Logger: slog.New(slog.DiscardHandler)}); err != nil {
@@ -82,8 +90,9 @@ func (c *cluster) start(id int) {
 		"controller.socket.timeout.ms": "2000", "controlled.shutdown.retry.backoff.ms": "200", "auto.leader.rebalance.enable": "false",
 		"offsets.topic.replication.factor": "1", "transaction.state.log.replication.factor": "1",
 	}
+	place := strings.NewReplacer("{dir}", filepath.Join(c.dir, strconv.Itoa(id)))
 	for k, v := range c.changes {
-		props[k] = v
+		props[k] = place.Replace(v)
 	}
 	cfg, err := config.NewBroker(props)
 	if err != nil {
@@ -93,7 +102,7 @@ func (c *cluster) start(id int) {
 	if os.Getenv("GOKAFKA_TEST_LOG") != "" {
 		logger = slog.New(kafkalog.New(os.Stderr, clock.New(), slog.LevelDebug)).With("broker", id)
 	}
-	b, err := Start(context.Background(), Options{Config: cfg, Logger: logger, Coordination: c.zk})
+	b, err := Start(context.Background(), Options{Config: cfg, Logger: logger, Coordination: c.zk, FS: c.fs})
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -135,14 +144,18 @@ func (c *cluster) stop(id int) {
 	c.gates[id].shut()
 }
 
+func (c *cluster) seeds() []string {
+	var out []string
+	for _, p := range c.ports {
+		out = append(out, fmt.Sprintf("127.0.0.1:%d", p))
+	}
+	return out
+}
+
 func (c *cluster) client(opts ...kgo.Opt) *kgo.Client {
 	c.t.Helper()
-	var seeds []string
-	for _, p := range c.ports {
-		seeds = append(seeds, fmt.Sprintf("127.0.0.1:%d", p))
-	}
 	cl, err := kgo.NewClient(append([]kgo.Opt{
-		kgo.SeedBrokers(seeds...), kgo.MetadataMinAge(50 * time.Millisecond), kgo.MetadataMaxAge(2 * time.Second), kgo.RetryTimeout(60 * time.Second), kgo.RecordRetries(1000),
+		kgo.SeedBrokers(c.seeds()...), kgo.MetadataMinAge(50 * time.Millisecond), kgo.MetadataMaxAge(2 * time.Second), kgo.RetryTimeout(60 * time.Second), kgo.RecordRetries(1000),
 		kgo.ProduceRequestTimeout(5 * time.Second),
 	}, opts...)...)
 	if err != nil {

@@ -46,7 +46,7 @@ func (b *Broker) replicationOptions() replication.Options {
 		Forgotten:  b.metadataUpdated,
 		LagTimeMax: b.cfg.ReplicaLagTimeMax, FetchWaitMax: b.cfg.ReplicaFetchWaitMax, FetchBackoff: b.cfg.ReplicaFetchBackoff, SocketTimeout: b.cfg.ReplicaSocketTimeout,
 		FetchMinBytes: b.cfg.ReplicaFetchMinBytes, FetchMaxBytes: b.cfg.ReplicaFetchMaxBytes, FetchResponseMaxBytes: b.cfg.ReplicaFetchResponseMaxBytes,
-		Fetchers: int(b.cfg.NumReplicaFetchers), Peer: peer.Options{Dial: b.network.Dial},
+		Fetchers: int(b.cfg.NumReplicaFetchers), DirMovers: int(b.cfg.NumReplicaDirMovers), DirQuota: b.dirQuota, Peer: peer.Options{Dial: b.network.Dial},
 	}
 }
 

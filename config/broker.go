@@ -90,6 +90,11 @@ type Broker struct {
 	ReplicaFetchMinBytes         int32
 	ReplicaFetchResponseMaxBytes int32
 	NumReplicaFetchers           int32
+	NumReplicaDirMovers          int32 // num.replica.alter.log.dirs.threads; one for each log directory unless it is set
+	DirMoveRate                  int64 // replica.alter.log.dirs.io.max.bytes.per.second
+	LeaderThrottle               int64 // leader.replication.throttled.rate, bytes a second
+	FollowerThrottle             int64 // follower.replication.throttled.rate
+	DirMoveQuota                 QuotaWindows
 	HighWatermarkCheckpoint      time.Duration
 	AutoLeaderRebalance          bool
 	LeaderImbalancePercentage    int32
@@ -108,6 +113,12 @@ type Broker struct {
 	props   map[string]string // all of the above in force (KafkaConfig.originals)
 	values  values            // parsed
 	topic   values            // what topics fall back to (KafkaConfig.extractLogConfigMap)
+}
+
+// QuotaWindows is how the rate of a quota is measured: over so many samples of a window each.
+type QuotaWindows struct {
+	Samples int
+	Window  time.Duration
 }
 
 // Groups are the settings of the group coordinator.

@@ -17,6 +17,9 @@ func build(static, cluster, own map[string]string) (*Broker, error) {
 	if b.values, err = brokerTable.parse(b.props); err != nil {
 		return nil, err
 	}
+	if err := b.setThrottles(); err != nil {
+		return nil, err
+	}
 	b.setBasics()
 	b.setSockets()
 	b.setLog()
@@ -134,6 +137,10 @@ func (b *Broker) setReplication() {
 	b.ReplicaFetchMinBytes = v.int("replica.fetch.min.bytes")
 	b.ReplicaFetchResponseMaxBytes = v.int("replica.fetch.response.max.bytes")
 	b.NumReplicaFetchers = v.int("num.replica.fetchers")
+	if b.NumReplicaDirMovers = v.int("num.replica.alter.log.dirs.threads"); v.isNull("num.replica.alter.log.dirs.threads") {
+		b.NumReplicaDirMovers = int32(len(b.LogDirs))
+	}
+	b.DirMoveQuota = QuotaWindows{int(v.int("alter.log.dirs.replication.quota.window.num")), seconds(int64(v.int("alter.log.dirs.replication.quota.window.size.seconds")))}
 	b.HighWatermarkCheckpoint = b.ms("replica.high.watermark.checkpoint.interval.ms")
 	b.AutoLeaderRebalance = v.bool("auto.leader.rebalance.enable")
 	b.LeaderImbalancePercentage = v.int("leader.imbalance.per.broker.percentage")
@@ -142,6 +149,23 @@ func (b *Broker) setReplication() {
 	b.ControlledShutdown = v.bool("controlled.shutdown.enable")
 	b.ControlledShutdownMaxRetries = v.int("controlled.shutdown.max.retries")
 	b.ControlledShutdownBackoff = b.ms("controlled.shutdown.retry.backoff.ms")
+}
+
+// setThrottles reads the quotas that only dynamic configs can set (Kafka 3.9 BrokerConfigHandler).
+func (b *Broker) setThrottles() error {
+	dynamic := maps.Clone(b.cluster)
+	if dynamic == nil {
+		dynamic = map[string]string{}
+	}
+	overlay(dynamic, b.own)
+	v, err := quotaTable.parse(dynamic)
+	if err != nil {
+		return err
+	}
+	b.LeaderThrottle = v.long("leader.replication.throttled.rate")
+	b.FollowerThrottle = v.long("follower.replication.throttled.rate")
+	b.DirMoveRate = v.long("replica.alter.log.dirs.io.max.bytes.per.second")
+	return nil
 }
 
 // seconds is n seconds, saturating.

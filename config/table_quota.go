@@ -10,7 +10,7 @@ var quotaKeys = []Key{
 		Importance: Medium, Dynamic: ClusterWide, Status: notYet,
 		Doc: "Bytes per second a throttled follower fetches."},
 	{Name: "replica.alter.log.dirs.io.max.bytes.per.second", Type: TypeLong, Default: "9223372036854775807",
-		Valid: atLeast(0), Importance: Medium, Dynamic: ClusterWide, Status: notYet,
+		Valid: atLeast(0), Importance: Medium, Dynamic: ClusterWide, Status: used,
 		Doc: "Bytes per second moved between log directories."},
 }
 

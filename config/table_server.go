@@ -13,7 +13,7 @@ var serverKeys = []Key{
 		Doc: "Largest record batch accepted, in bytes, after compression; topics override it by max.message.bytes."},
 	{Name: "num.io.threads", Type: TypeInt, Default: "8", Valid: atLeast(1), Importance: High, Dynamic: ClusterWide,
 		Status: noThreads, Doc: "Threads that work on requests, disk included."},
-	{Name: "num.replica.alter.log.dirs.threads", Type: TypeInt, Unset: true, Importance: High, Status: noThreads,
+	{Name: "num.replica.alter.log.dirs.threads", Type: TypeInt, Unset: true, Importance: High, Status: used,
 		Doc: "Threads that move replicas between log directories; one per directory when not set."},
 	{Name: "background.threads", Type: TypeInt, Default: "10", Valid: atLeast(1), Importance: High,
 		Dynamic: ClusterWide, Status: noThreads, Doc: "Threads for background tasks."},

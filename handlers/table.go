@@ -43,6 +43,8 @@ func Table() []Row {
 		{Key: kmsg.OffsetForLeaderEpoch, Min: 0, Max: 4, Resource: security.Topic, Operation: security.Describe, Serve: on((*Handlers).OffsetForLeaderEpoch)},
 		{Key: kmsg.DescribeConfigs, Min: 0, Max: 4, Resource: security.Topic, Operation: security.DescribeConfigs, Serve: on((*Handlers).DescribeConfigs)},
 		{Key: kmsg.AlterConfigs, Min: 0, Max: 2, Resource: security.Topic, Operation: security.AlterConfigs, Serve: on((*Handlers).AlterConfigs)},
+		{Key: kmsg.AlterReplicaLogDirs, Min: 0, Max: 2, Resource: security.Cluster, Operation: security.Alter, Serve: on((*Handlers).AlterReplicaLogDirs)},
+		{Key: kmsg.DescribeLogDirs, Min: 0, Max: 4, Resource: security.Cluster, Operation: security.Describe, Serve: on((*Handlers).DescribeLogDirs)},
 		{Key: kmsg.CreatePartitions, Min: 0, Max: 3, Resource: security.Topic, Operation: security.Alter, Serve: on((*Handlers).CreatePartitions)},
 		{Key: kmsg.ElectLeaders, Min: 0, Max: 2, Resource: security.Cluster, Operation: security.Alter, Serve: on((*Handlers).ElectLeaders)},
 		{Key: kmsg.IncrementalAlterConfigs, Min: 0, Max: 1, Resource: security.Topic, Operation: security.AlterConfigs, Serve: on((*Handlers).IncrementalAlterConfigs)},

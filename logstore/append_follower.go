@@ -36,6 +36,15 @@ type run struct {
 // AppendAsFollower writes batches as they were fetched from the leader. Gaps between offsets are fine, but they must increase.
 // A batch that is cut short at the end is left out. A bad CRC is kerr.CorruptMessage, and nothing is written.
 func (l *Log) AppendAsFollower(records []byte) (AppendInfo, error) {
+	return l.appendAsFollower(records, l.afterAppend)
+}
+
+// AppendTail is AppendAsFollower under the guard of Rename: it leaves what flush.messages and new leader epochs ask for to a later Flush and SaveEpochs.
+func (l *Log) AppendTail(records []byte) (AppendInfo, error) {
+	return l.appendAsFollower(records, func(*config.Topic) error { return nil })
+}
+
+func (l *Log) appendAsFollower(records []byte, after func(*config.Topic) error) (AppendInfo, error) {
 	if err := l.ready(); err != nil {
 		return failedAppend(), err
 	}
@@ -51,7 +60,7 @@ func (l *Log) AppendAsFollower(records []byte) (AppendInfo, error) {
 	err = l.appendRuns(r, cfg)
 	l.mu.Unlock()
 	if err == nil {
-		err = l.afterAppend(cfg)
+		err = after(cfg)
 	}
 	if err != nil {
 		return failedAppend(), l.settle(err)

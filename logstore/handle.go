@@ -54,7 +54,7 @@ func (h *fileHandle) acquire() (vfs.File, error) {
 }
 
 func (h *fileHandle) openLocked() (err error) {
-	h.file, err = h.fs.OpenFile(h.path(), os.O_RDWR, 0)
+	h.file, err = openRenamed(h.path, func(path string) (vfs.File, error) { return h.fs.OpenFile(path, os.O_RDWR, 0) })
 	return err
 }
 

@@ -79,7 +79,7 @@ func (x *index) openLocked() error {
 	}
 	var f vfs.File
 	err := x.env.files.again(func() (err error) {
-		f, err = x.env.fs.OpenFile(x.path(), os.O_RDWR, 0)
+		f, err = openRenamed(x.path, func(path string) (vfs.File, error) { return x.env.fs.OpenFile(path, os.O_RDWR, 0) })
 		return err
 	})
 	if err != nil {

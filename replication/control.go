@@ -50,6 +50,7 @@ func (m *Manager) LeaderAndISR(ctx context.Context, controllerEpoch int32, parts
 	}
 	logs := m.makeLogs(apply)
 	changes := append(m.makeLeaders(apply, logs), m.makeFollowers(apply, logs)...)
+	m.resumeMoves(apply)
 	m.fetchers.stopIdle()
 	m.tell(changes)
 	return nil

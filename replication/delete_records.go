@@ -88,6 +88,9 @@ func (p *Partition) raiseLogStart(d *DeleteRecords) (rose bool, err error) {
 // leadership held. Kafka 3.9 Partition.lowWatermarkIfLeader.
 func (p *Partition) lowWatermark() int64 {
 	low := p.log.LogStartOffset()
+	if p.future != nil {
+		low = min(low, p.future.LogStartOffset())
+	}
 	im := p.m.cache.Image()
 	for _, f := range p.followers {
 		if start, _ := f.ends(); start < low && im.Broker(f.id) != nil {

@@ -32,6 +32,7 @@ type Manager struct {
 	isr         *isrSender
 	fetchers    *fetcherManager
 	strays      *strays
+	movers      *movers
 	// connect opens the way to a leader; tests replace it.
 	connect func(leader int32, fetcherID int) leaderLink
 
@@ -61,8 +62,12 @@ func NewManager(o Options) *Manager {
 	m.isr = newISRSender(m)
 	m.fetchers = newFetcherManager(m)
 	m.strays = newStrays(m)
+	m.movers = newMovers(m, o.DirMovers)
 	m.connect = m.dialLeader
 	m.wg.Go(func() { m.complete(m.ctx) })
+	for range o.DirMovers {
+		m.wg.Go(func() { m.movers.run(m.ctx) })
+	}
 	if o.Assigned != nil {
 		m.wg.Go(func() { m.strays.run(m.ctx) })
 	}

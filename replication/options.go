@@ -12,6 +12,7 @@ import (
 	"gokafka/internal/peer"
 	"gokafka/logstore/logdir"
 	"gokafka/metadata"
+	"gokafka/quota"
 )
 
 // Options of a Manager. Those of the first group are needed.
@@ -63,6 +64,10 @@ type Options struct {
 	FetchMaxBytes         int32         // replica.fetch.max.bytes, of one partition, 1 MiB
 	FetchResponseMaxBytes int32         // replica.fetch.response.max.bytes, 10 MiB
 	Fetchers              int           // num.replica.fetchers for each leading broker, 1
+	DirMovers             int           // num.replica.alter.log.dirs.threads, 1
+
+	// DirQuota limits what is copied between log directories. Nil: nothing does.
+	DirQuota *quota.Replication
 }
 
 // LeadershipChange is a new role of this broker for a partition.
@@ -103,6 +108,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.FetchResponseMaxBytes <= 0 {
 		o.FetchResponseMaxBytes = 10 << 20
+	}
+	if o.DirMovers <= 0 {
+		o.DirMovers = 1
+	}
+	if o.DirQuota == nil {
+		o.DirQuota = quota.NewReplication(o.Clock, quota.Windows{Samples: 11, Window: time.Second})
 	}
 	if o.Fetchers <= 0 {
 		o.Fetchers = 1

@@ -32,6 +32,7 @@ type Partition struct {
 	offline    bool          // its log directory failed
 	deleted    bool          // it is no longer here
 	log        *logstore.Log // nil before the first LeaderAndIsr
+	future     *logstore.Log // what is being filled in another log directory, to take log's place; nil = nothing
 	state      metadata.PartitionState
 	isLeader   bool
 	// brokerEpoch is the one of this broker when the controller last named its role.

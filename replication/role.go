@@ -95,7 +95,7 @@ func (p *Partition) keepLog(log *logstore.Log) {
 // close takes the role and the log away: requests are answered NOT_LEADER_OR_FOLLOWER from now on, or what deleted partitions are.
 func (p *Partition) close(deleted bool) {
 	p.leadership.Lock()
-	p.isLeader, p.log, p.followers, p.pending, p.deleted = false, nil, nil, nil, deleted
+	p.isLeader, p.log, p.future, p.followers, p.pending, p.deleted = false, nil, nil, nil, nil, deleted
 	p.leadership.Unlock()
 	p.changed()
 }
@@ -103,7 +103,7 @@ func (p *Partition) close(deleted bool) {
 // fail takes the partition offline: its log directory failed.
 func (p *Partition) fail() {
 	p.leadership.Lock()
-	p.offline, p.isLeader, p.log, p.followers, p.pending = true, false, nil, nil, nil
+	p.offline, p.isLeader, p.log, p.future, p.followers, p.pending = true, false, nil, nil, nil, nil
 	p.leadership.Unlock()
 	p.changed()
 }
@@ -134,9 +134,12 @@ func (p *Partition) refreshConfig(log *logstore.Log) {
 func (p *Partition) storeConfig(c *config.Topic) {
 	p.cfg.Store(c)
 	p.leadership.RLock()
-	log := p.log
+	log, future := p.log, p.future
 	p.leadership.RUnlock()
 	if log != nil {
 		log.SetConfig(c)
+	}
+	if future != nil {
+		future.SetConfig(c)
 	}
 }

@@ -38,6 +38,7 @@ func (m *Manager) StopReplica(ctx context.Context, controllerEpoch int32, parts 
 		}
 	}
 	m.fetchers.remove(tps)
+	m.stopMoves(tps)
 	m.stop(stop)
 	m.fetchers.stopIdle()
 	return nil

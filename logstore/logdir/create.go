@@ -1,6 +1,7 @@
 package logdir
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -106,7 +107,7 @@ func (m *Manager) reserve(j *job, perDir *map[*dir]int) (*logstore.Log, error) {
 	if *perDir == nil {
 		*perDir = m.countPerDir()
 	}
-	if j.dir = m.pick(j.Dir, *perDir); j.dir == nil {
+	if j.dir = m.pick(cmp.Or(j.Dir, m.wished[j.TopicPartition]), *perDir); j.dir == nil {
 		return nil, fmt.Errorf("no log directory for %s: %w", j.TopicPartition, kerr.KafkaStorageError)
 	}
 	(*perDir)[j.dir]++
@@ -156,7 +157,11 @@ func (m *Manager) stageAll(jobs []*job) {
 }
 
 func (m *Manager) stage(j *job) {
-	path := filepath.Join(j.dir.path, j.TopicPartition.String())
+	m.stageAs(j, j.TopicPartition.String())
+}
+
+func (m *Manager) stageAs(j *job, name string) {
+	path := filepath.Join(j.dir.path, name)
 	existed, err := vfs.Exists(m.opts.FS, path)
 	if err != nil {
 		if !logstore.IsShortage(err) {
@@ -222,6 +227,7 @@ func (m *Manager) publish(j *job) {
 		j.log, j.err = nil, fmt.Errorf("log directory %s of %s failed meanwhile: %w", j.dir.path, j.TopicPartition, kerr.KafkaStorageError)
 		return
 	}
+	delete(m.wished, j.TopicPartition)
 	m.logs[j.TopicPartition] = &entry{j.log, j.dir}
 }
 

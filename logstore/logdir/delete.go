@@ -18,7 +18,10 @@ func (m *Manager) Delete(tp metadata.TopicPartition) error {
 }
 
 // DeleteAll deletes many, with one sync for each directory. Errors are in the order of the partitions.
+//
+// A future log goes before the log that it was to replace: the other way round it would be found alone after a crash.
 func (m *Manager) DeleteAll(list []metadata.TopicPartition) []error {
+	m.dropFutures(list)
 	return m.retire(list, (*logstore.Log).MarkDeleted, true)
 }
 
@@ -28,10 +31,19 @@ func (m *Manager) MarkStray(list []metadata.TopicPartition) []error {
 }
 
 func (m *Manager) retire(list []metadata.TopicPartition, rename func(*logstore.Log) error, remove bool) []error {
+	entries := make([]*entry, len(list))
+	for i, tp := range list {
+		entries[i] = m.forget(tp)
+	}
+	return m.retireEntries(list, entries, rename, remove)
+}
+
+// retireEntries is for logs that are out of the map already; nil = there was none.
+func (m *Manager) retireEntries(list []metadata.TopicPartition, entries []*entry, rename func(*logstore.Log) error, remove bool) []error {
 	errs := make([]error, len(list))
 	touched := map[*dir][]metadata.TopicPartition{}
 	for i, tp := range list {
-		e := m.forget(tp)
+		e := entries[i]
 		if e == nil {
 			errs[i] = fmt.Errorf("no log of %s: %w", tp, kerr.UnknownTopicOrPartition)
 			continue
@@ -98,6 +110,7 @@ func (m *Manager) forget(tp metadata.TopicPartition) *entry {
 	defer m.mu.Unlock()
 	e := m.logs[tp]
 	delete(m.logs, tp)
+	delete(m.wished, tp)
 	return e
 }
 

@@ -37,6 +37,7 @@ func (m *Manager) Load(brokerID int32, clusterID string) error {
 	if err := errors.Join(fatal...); err != nil {
 		return err
 	}
+	m.dropSuperseded()
 	if len(m.liveDirs()) == 0 {
 		return m.noneLeft()
 	}
@@ -51,8 +52,9 @@ func (m *Manager) liveDirs() []*dir {
 
 // found is a partition directory to load.
 type found struct {
-	path string
-	tp   metadata.TopicPartition
+	path   string
+	tp     metadata.TopicPartition
+	future bool
 }
 
 // loadDir loads one directory. It returns errors that must stop the broker; others take the directory offline.
@@ -95,8 +97,8 @@ type duplicateError struct{ err error }
 func (e *duplicateError) Error() string { return e.err.Error() }
 func (e *duplicateError) Unwrap() error { return e.err }
 
-// scanDir lists the partitions of a directory. Directories of deleted partitions are removed later; those of moves that were under way and of
-// replicas that do not belong here are left alone. Any other directory is fatal, as for Kafka: it may hold data under a wrong name.
+// scanDir lists the partitions of a directory. Directories of deleted partitions are removed later; those of replicas that do not belong here
+// are left alone. Any other directory is fatal, as for Kafka: it may hold data under a wrong name.
 func (m *Manager) scanDir(d *dir) ([]found, error) {
 	entries, err := m.opts.FS.ReadDir(d.path)
 	if err != nil {
@@ -115,10 +117,12 @@ func (m *Manager) scanDir(d *dir) ([]found, error) {
 		case tp.Topic == metadataTopic:
 		case suffix == logstore.DeleteDirSuffix:
 			m.removeLater(d, path, nil)
+		case suffix == logstore.FutureDirSuffix:
+			list = append(list, found{path, tp, true})
 		case suffix != "":
 			m.logger.Warn("leaving directory alone", "dir", path)
 		default:
-			list = append(list, found{path, tp})
+			list = append(list, found{path: path, tp: tp})
 		}
 	}
 	return list, nil
@@ -200,13 +204,32 @@ func (m *Manager) loadLog(d *dir, f found, high map[metadata.TopicPartition]int6
 	}
 	// Kafka applies the checkpoint when the replica gets its role. Doing it at once lets every checkpoint be written from the logs alone.
 	l.UpdateHighWatermark(high[f.tp])
+	return m.enter(f, d, l)
+}
+
+// enter puts a loaded log into the map. A partition that is in two places is an error, unless a move from one to the other was cut short.
+func (m *Manager) enter(f found, d *dir, l *logstore.Log) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if other := m.logs[f.tp]; other != nil {
+	logs := m.logs
+	if f.future {
+		logs = m.futures
+	}
+	other := logs[f.tp]
+	if other == nil {
+		logs[f.tp] = &entry{l, d}
+		return nil
+	}
+	mine := &entry{l, d}
+	keep, drop, ok := m.afterSwap(other, mine)
+	if f.future || !ok {
 		return &duplicateError{fmt.Errorf("duplicate log directories for %s: %s and %s; delete one of them by hand, best the one in a log directory that failed lately",
 			f.tp, f.path, other.log.Dir())}
 	}
-	m.logs[f.tp] = &entry{l, d}
+	m.logger.Warn("a move between log directories was cut short at its end; the longer log is kept", "kept", keep.log.Dir(), "endOffset", keep.log.LogEndOffset(),
+		"deleted", drop.log.Dir(), "deletedEndOffset", drop.log.LogEndOffset())
+	m.logs[f.tp] = keep
+	m.superseded = append(m.superseded, drop)
 	return nil
 }
 

@@ -72,9 +72,13 @@ type Manager struct {
 	dirs     []*dir // live ones, in the order of log.dirs
 	offline  map[string]error
 	logs     map[metadata.TopicPartition]*entry
+	futures  map[metadata.TopicPartition]*entry // what is to take the place of the log, in another directory (KIP-113)
+	wished   map[metadata.TopicPartition]string // the directory in which a log is to be made
 	making   map[metadata.TopicPartition]chan struct{} // closed when made, or not
 	removals map[*removal]struct{}
-	closed   bool
+	// superseded are logs found at start that another one has replaced.
+	superseded []*entry
+	closed     bool
 	leftover []func()       // what is left to do for directories that failed since closed was set
 	failing  sync.WaitGroup // failDir under way, which adds to leftover
 
@@ -135,6 +139,7 @@ func Prepare(opts Options) (*Manager, error) {
 	m := &Manager{
 		opts: opts, logger: opts.Logger, buffers: new(logstore.Buffers), files: logstore.NewFiles(opts.MaxOpenFiles),
 		offline: map[string]error{}, logs: map[metadata.TopicPartition]*entry{},
+		futures: map[metadata.TopicPartition]*entry{}, wished: map[metadata.TopicPartition]string{},
 		making: map[metadata.TopicPartition]chan struct{}{}, removals: map[*removal]struct{}{},
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
@@ -261,7 +266,7 @@ func (m *Manager) Get(tp metadata.TopicPartition) (*logstore.Log, bool) {
 	return nil, false
 }
 
-// All returns the logs, in no order.
+// All returns the logs, future ones too, in no order.
 func (m *Manager) All() []*logstore.Log {
 	entries := m.entries()
 	out := make([]*logstore.Log, len(entries))
@@ -271,10 +276,21 @@ func (m *Manager) All() []*logstore.Log {
 	return out
 }
 
+// Current returns the logs without the future ones, in no order.
+func (m *Manager) Current() []*logstore.Log {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out := make([]*logstore.Log, 0, len(m.logs))
+	for _, e := range m.logs {
+		out = append(out, e.log)
+	}
+	return out
+}
+
 func (m *Manager) entries() []*entry {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return slices.Collect(maps.Values(m.logs))
+	return slices.AppendSeq(slices.Collect(maps.Values(m.logs)), maps.Values(m.futures))
 }
 
 // DirInfo describes a log directory, for DescribeLogDirs.
@@ -282,7 +298,7 @@ type DirInfo struct {
 	Path                    string
 	Err                     error // why it is offline, or nil
 	TotalBytes, UsableBytes uint64
-	Logs                    []*logstore.Log
+	Logs, Futures           []*logstore.Log
 }
 
 // Dirs describes all directories, offline ones too.
@@ -297,6 +313,11 @@ func (m *Manager) Dirs() []DirInfo {
 	for _, e := range m.logs {
 		if i, ok := index[e.dir]; ok {
 			out[i].Logs = append(out[i].Logs, e.log)
+		}
+	}
+	for _, e := range m.futures {
+		if i, ok := index[e.dir]; ok {
+			out[i].Futures = append(out[i].Futures, e.log)
 		}
 	}
 	for _, path := range slices.Sorted(maps.Keys(m.offline)) {
@@ -336,6 +357,12 @@ func (m *Manager) failDir(d *dir, err error) {
 		if e.dir == d {
 			lost, logs = append(lost, tp), append(logs, e.log)
 			delete(m.logs, tp)
+		}
+	}
+	for tp, e := range m.futures {
+		if e.dir == d { // the log that it was to replace goes on
+			logs = append(logs, e.log)
+			delete(m.futures, tp)
 		}
 	}
 	m.mu.Unlock()

@@ -321,7 +321,7 @@ func TestOwnership(t *testing.T) {
 		must(t, mem.MkdirAll("/d0/"+name, 0o755))
 	}
 	m = openManager(t, o)
-	if len(m.All()) != 1 {
+	if len(m.All()) != 2 {
 		t.Errorf("%d logs", len(m.All()))
 	}
 }

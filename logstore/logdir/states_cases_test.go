@@ -128,7 +128,10 @@ func nameCases(t *testing.T, add adder) {
 		add(name, clean, one("plain-0"), func(s state) { s["d0/"+dir+"/"] = "" })
 	}
 	for name, dir := range map[string]string{"dir-future": "txn-0", "dir-future-of-one-that-is-here": "plain-0"} {
-		add(name, clean, one("plain-0"), func(s state) { s["d0/"+dir+id+"-future/"] = "" }).butHere("the target of a move waits for the move to go on", "log d0/plain-0 start=0 end=28 ", "file d0/plain-0/00000000000000000000.timeindex 24 e6d15266")
+		c := add(name, clean, one("plain-0"), func(s state) { s["d0/"+dir+id+"-future/"] = "" })
+		if dir == "plain-0" {
+			c.butHere("of two logs of a partition in one directory, which nobody makes, Kafka closes one", "log d0/plain-0 start=0 end=28 ", "file d0/plain-0/00000000000000000000.timeindex 24 e6d15266")
+		}
 	}
 	add("dir-stray-and-deleted-damaged", clean, one("plain-0", "txn-0"), func(s state) {
 		s.move("d0/txn-0/", "d0/txn-0"+id+"-delete/")

@@ -239,7 +239,7 @@ func sortEntries(b []byte) {
 }
 
 // comparable drops what is not the loader's: the high watermarks, which Kafka's replica manager writes, the cleaner's empty file, and the content of directories that are not a
-// partition's. Kafka loads those of moves (-future), of deletions and of strays; here they wait for who needs them.
+// partition's. Kafka loads those of deletions and of strays; here they wait for who needs them.
 func comparable(text string) string {
 	lines := slices.DeleteFunc(strings.Split(text, "\n"), func(l string) bool {
 		fields := strings.Fields(l)
@@ -250,7 +250,7 @@ func comparable(text string) string {
 		if len(dir) > 1 && (dir[1] == highWatermarkFile || dir[1] == cleanerFile && len(fields) == 2) {
 			return true
 		}
-		for _, suffix := range []string{logstore.DeleteDirSuffix, logstore.FutureDirSuffix, logstore.StrayDirSuffix} {
+		for _, suffix := range []string{logstore.DeleteDirSuffix, logstore.StrayDirSuffix} {
 			if len(dir) > 1 && strings.HasSuffix(dir[1], suffix) {
 				return true
 			}

@@ -1,0 +1,221 @@
+package logdir
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"gokafka/internal/vfs"
+	"gokafka/logstore"
+	"gokafka/metadata"
+)
+
+// Moves between log directories (KIP-113): a future log is made in the wanted directory, filled from the partition's log, and swapped with it.
+
+// maxDirName is how long the name of a directory may be.
+const maxDirName = 255
+
+// CanMove says why a partition cannot be moved to the log directory at path, or nil: the directory is not one of this broker, or failed, or the name of
+// the topic is too long for a future log (Kafka 3.9 ReplicaManager.alterReplicaLogDirs).
+func (m *Manager) CanMove(tp metadata.TopicPartition, path string) error {
+	if len(logstore.DirName(tp, logstore.FutureDirSuffix)) > maxDirName {
+		return fmt.Errorf("%s: the topic name is too long: %w", tp, kerr.InvalidTopicException)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, offline := m.offline[path]; offline {
+		return fmt.Errorf("log directory %s is offline: %w", path, kerr.KafkaStorageError)
+	}
+	if !slices.ContainsFunc(m.dirs, func(d *dir) bool { return d.path == path }) {
+		return fmt.Errorf("log dir %s is not found in the config: %w", path, kerr.LogDirNotFound)
+	}
+	return nil
+}
+
+// Wish lets the partition's log, if it is not there yet, be made in the directory at path.
+func (m *Manager) Wish(tp metadata.TopicPartition, path string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, e := range []*entry{m.logs[tp], m.futures[tp]} {
+		if e != nil && e.dir.path == path {
+			return
+		}
+	}
+	m.wished[tp] = path
+}
+
+// Future returns the partition's future log, and its log directory.
+func (m *Manager) Future(tp metadata.TopicPartition) (l *logstore.Log, dir string, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if e := m.futures[tp]; e != nil {
+		return e.log, e.dir.path, true
+	}
+	return nil, "", false
+}
+
+// MakeFuture makes an empty future log of a partition in the directory at path; nil if the partition is in that directory. One that is there already is
+// returned if it is in that directory, else it is an error. While a directory is offline none is made: the partition might have one there. The holder
+// of the replication turn calls it.
+func (m *Manager) MakeFuture(n NewLog, path string) (*logstore.Log, error) {
+	j := &job{NewLog: n}
+	m.mu.Lock()
+	current, future := m.logs[n.TopicPartition], m.futures[n.TopicPartition]
+	i := slices.IndexFunc(m.dirs, func(d *dir) bool { return d.path == path })
+	offline, closed := len(m.offline) > 0, m.closed
+	if i >= 0 {
+		j.dir = m.dirs[i]
+	}
+	m.mu.Unlock()
+	switch {
+	case closed:
+		return nil, errClosed
+	case current == nil:
+		return nil, fmt.Errorf("%s: there is no log to move: %w", n.TopicPartition, kerr.NotLeaderForPartition)
+	case current.dir.path == path:
+		return nil, nil
+	case future != nil && future.dir.path == path:
+		return future.log, nil
+	case future != nil:
+		return nil, fmt.Errorf("%s is being moved to %s", n.TopicPartition, future.dir.path)
+	case offline || j.dir == nil:
+		return nil, fmt.Errorf("can not create log for %s because log directories are offline: %w", n.TopicPartition, kerr.KafkaStorageError)
+	}
+	if m.stageAs(j, logstore.DirName(n.TopicPartition, logstore.FutureDirSuffix)); j.err != nil {
+		return nil, j.err
+	}
+	if m.commit(j.dir, []*job{j}); j.err != nil {
+		return nil, j.err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, failed := m.offline[j.dir.path]; failed || m.closed {
+		j.log.MarkOffline()
+		return nil, fmt.Errorf("log directory %s of %s failed meanwhile: %w", j.dir.path, n.TopicPartition, kerr.KafkaStorageError)
+	}
+	delete(m.wished, n.TopicPartition)
+	m.futures[n.TopicPartition] = &entry{j.log, j.dir}
+	return j.log, nil
+}
+
+// DropFuture deletes the partition's future log, if there is one.
+func (m *Manager) DropFuture(tp metadata.TopicPartition) { m.dropFutures([]metadata.TopicPartition{tp}) }
+
+func (m *Manager) dropFutures(list []metadata.TopicPartition) {
+	var tps []metadata.TopicPartition
+	var entries []*entry
+	m.mu.Lock()
+	for _, tp := range list {
+		if e := m.futures[tp]; e != nil {
+			delete(m.futures, tp)
+			tps, entries = append(tps, tp), append(entries, e)
+		}
+	}
+	m.mu.Unlock()
+	for i, err := range m.retireEntries(tps, entries, (*logstore.Log).MarkDeleted, true) {
+		if err != nil {
+			m.logger.Error("future log could not be deleted", "topicPartition", tps[i].String(), "error", err)
+		}
+	}
+}
+
+// Swap puts the partition's future log into the place of its log, which is then deleted. guard has to make sure that neither is written to and that they are
+// equal while swap runs; swap renames one directory, and from then on Get gives the other log. If guard returns without calling swap nothing happens.
+//
+// The names change in Kafka's order (3.9 LogManager.replaceCurrentWithFutureLog): the future log becomes the partition's first. A crash before the
+// other one is renamed leaves two, which Kafka leaves to the operator. Here a marker in the new one lets the next start go on.
+func (m *Manager) Swap(tp metadata.TopicPartition, guard func(swap func() error) error) error {
+	m.mu.Lock()
+	future := m.futures[tp]
+	m.mu.Unlock()
+	if future == nil {
+		return fmt.Errorf("%s: there is no future log: %w", tp, kerr.KafkaStorageError)
+	}
+	if err := m.mark(future.log.Dir()); err != nil {
+		m.failDir(future.dir, err)
+		return fmt.Errorf("%s: %w: %w", future.dir.path, kerr.KafkaStorageError, err)
+	}
+	var old *entry
+	err := future.log.Rename(filepath.Join(future.dir.path, tp.String()), func(rename func() error) error {
+		return guard(func() error {
+			if err := rename(); err != nil {
+				return err
+			}
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			if m.futures[tp] != future { // its directory failed a moment ago
+				return fmt.Errorf("%s: the future log is gone: %w", tp, kerr.KafkaStorageError)
+			}
+			old = m.logs[tp]
+			delete(m.futures, tp)
+			m.logs[tp] = future
+			return nil
+		})
+	})
+	if err != nil || old == nil {
+		return err
+	}
+	if err := m.opts.FS.SyncDir(future.dir.path); err != nil {
+		m.failDir(future.dir, err)
+		return fmt.Errorf("%s: %w: %w", future.dir.path, kerr.KafkaStorageError, err)
+	}
+	// What the other log promised is kept by this one now.
+	for _, write := range []func(*dir) error{m.checkpointRecoveryPoints, m.checkpointLogStarts, m.checkpointHighWatermarks} {
+		if err := write(future.dir); err != nil {
+			m.warn("checkpoint after a move between log directories", err)
+		}
+	}
+	if err := m.retireEntries([]metadata.TopicPartition{tp}, []*entry{old}, (*logstore.Log).MarkDeleted, true)[0]; err != nil {
+		return err
+	}
+	if err := vfs.RemoveIfExists(m.opts.FS, filepath.Join(future.log.Dir(), swapMarker)); err != nil {
+		m.warn("removal of a move's marker", err)
+	}
+	return nil
+}
+
+// swapMarker is an empty file in a future log that is about to replace the partition's log.
+const swapMarker = ".gokafka-swap"
+
+func (m *Manager) mark(logDir string) error {
+	if err := vfs.WriteFile(m.opts.FS, filepath.Join(logDir, swapMarker), nil, true); err != nil {
+		return err
+	}
+	return m.opts.FS.SyncDir(logDir)
+}
+
+// afterSwap tells two logs of one partition apart that a crash in the middle of Swap left: one has the marker. Without it they are something else. At the
+// swap they were equal; what was written since is in one of them, and a loss of power may have cost the other's end.
+func (m *Manager) afterSwap(a, b *entry) (keep, drop *entry, ok bool) {
+	marked := false
+	for _, e := range []*entry{a, b} {
+		there, err := vfs.Exists(m.opts.FS, filepath.Join(e.log.Dir(), swapMarker))
+		marked = marked || there && err == nil
+	}
+	if !marked || a.log.TopicID() != b.log.TopicID() || a.log.LatestEpoch() != b.log.LatestEpoch() {
+		return nil, nil, false
+	}
+	if b.log.LogEndOffset() > a.log.LogEndOffset() {
+		return b, a, true
+	}
+	return a, b, true
+}
+
+// dropSuperseded deletes the logs that afterSwap decided against.
+func (m *Manager) dropSuperseded() {
+	m.mu.Lock()
+	list := m.superseded
+	m.superseded = nil
+	m.mu.Unlock()
+	var tps []metadata.TopicPartition
+	for _, e := range list {
+		tps = append(tps, e.log.TopicPartition())
+	}
+	for i, err := range m.retireEntries(tps, list, (*logstore.Log).MarkDeleted, true) {
+		if err != nil {
+			m.logger.Error("superseded log could not be deleted", "topicPartition", tps[i].String(), "error", err)
+		}
+	}
+}
