@@ -25,7 +25,6 @@ import (
 	"gokafka/logstore/logdir"
 	"gokafka/metadata"
 	"gokafka/producerid"
-	"gokafka/quota"
 	"gokafka/record"
 	"gokafka/replication"
 	"gokafka/security"
@@ -69,7 +68,7 @@ type Broker struct {
 	settings    *settings.Manager
 	cache       *metadata.Cache
 	replicas    *replication.Manager
-	dirQuota    *quota.Replication                  // of moves between log directories
+	throttles   throttles
 	live        atomic.Pointer[replication.Manager] // replicas, for callbacks that may come before it is made
 	dirFailures chan dirFailure
 	dropped     topicQueue
@@ -248,8 +247,7 @@ func (b *Broker) settleID(ctx context.Context, stored int32) error {
 }
 
 func (b *Broker) startSettings(ctx context.Context, _ Options) error {
-	b.dirQuota = quota.NewReplication(b.clk, quota.Windows(b.cfg.DirMoveQuota))
-	b.dirQuota.SetLimit(b.cfg.DirMoveRate)
+	b.throttles = newThrottles(b.clk, b.cfg)
 	var err error
 	b.settings, err = settings.Start(ctx, settings.Options{
 		Session: b.session, Broker: b.cfg, Clock: b.clk, Logger: b.base,
@@ -262,7 +260,7 @@ func (b *Broker) startSettings(ctx context.Context, _ Options) error {
 			}
 		},
 		OnBroker: func(before, after *config.Broker) {
-			b.dirQuota.SetLimit(after.DirMoveRate)
+			b.throttles.limit(after)
 			if c := b.candidate.Load(); c != nil && after.UncleanElection && !before.UncleanElection {
 				c.UncleanElectionEnabled("")
 			}

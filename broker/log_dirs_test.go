@@ -277,7 +277,6 @@ func TestTopicIsDeletedWhileItMoves(t *testing.T) {
 	}
 }
 
-
 // Replicas move between directories while a cluster is written to: followers' and the leader's, then the leader is killed. A replica that is to come is made
 // where it is wanted.
 func TestReplicasMoveBetweenDirectories(t *testing.T) {

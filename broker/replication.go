@@ -9,9 +9,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"gokafka/config"
 	"gokafka/coordination/znode"
+	"gokafka/internal/clock"
 	"gokafka/internal/kafkalog"
 	"gokafka/internal/peer"
+	"gokafka/quota"
 	"gokafka/replication"
 )
 
@@ -46,8 +49,24 @@ func (b *Broker) replicationOptions() replication.Options {
 		Forgotten:  b.metadataUpdated,
 		LagTimeMax: b.cfg.ReplicaLagTimeMax, FetchWaitMax: b.cfg.ReplicaFetchWaitMax, FetchBackoff: b.cfg.ReplicaFetchBackoff, SocketTimeout: b.cfg.ReplicaSocketTimeout,
 		FetchMinBytes: b.cfg.ReplicaFetchMinBytes, FetchMaxBytes: b.cfg.ReplicaFetchMaxBytes, FetchResponseMaxBytes: b.cfg.ReplicaFetchResponseMaxBytes,
-		Fetchers: int(b.cfg.NumReplicaFetchers), DirMovers: int(b.cfg.NumReplicaDirMovers), DirQuota: b.dirQuota, Peer: peer.Options{Dial: b.network.Dial},
+		Fetchers: int(b.cfg.NumReplicaFetchers), DirMovers: int(b.cfg.NumReplicaDirMovers), LeaderQuota: b.throttles.leader, FollowerQuota: b.throttles.follower, DirQuota: b.throttles.dirs, Peer: peer.Options{Dial: b.network.Dial},
 	}
+}
+
+// throttles are the replication quotas. Their limits are dynamic configs.
+type throttles struct{ leader, follower, dirs *quota.Replication }
+
+func newThrottles(clk *clock.Clock, c *config.Broker) throttles {
+	between := quota.Windows(c.ReplicationQuota)
+	t := throttles{quota.NewReplication(clk, between), quota.NewReplication(clk, between), quota.NewReplication(clk, quota.Windows(c.DirMoveQuota))}
+	t.limit(c)
+	return t
+}
+
+func (t throttles) limit(c *config.Broker) {
+	t.leader.SetLimit(c.LeaderThrottle)
+	t.follower.SetLimit(c.FollowerThrottle)
+	t.dirs.SetLimit(c.DirMoveRate)
 }
 
 // assigned reads which brokers the replicas of a topic are on.

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -69,6 +70,7 @@ const (
 type simulation struct {
 	t       *testing.T
 	seed    uint64
+	props   map[string]string // of the brokers
 	rnd     *rand.Rand
 	zk      *embedded.Server
 	session *coordination.Session // of who looks on
@@ -91,7 +93,12 @@ func newSimulation(t *testing.T, seed uint64) *simulation {
 
 // newSimulationOn starts brokers on a network that prepare has had its hands on.
 func newSimulationOn(t *testing.T, seed uint64, brokers int, prepare func(*simNet)) *simulation {
-	s := &simulation{t: t, seed: seed, rnd: rand.New(rand.NewPCG(seed, 3)), stop: make(chan struct{}), dark: -1,
+	return newSimulationWith(t, seed, brokers, nil, prepare)
+}
+
+// newSimulationWith starts brokers with properties of their own too.
+func newSimulationWith(t *testing.T, seed uint64, brokers int, props map[string]string, prepare func(*simNet)) *simulation {
+	s := &simulation{t: t, props: props, seed: seed, rnd: rand.New(rand.NewPCG(seed, 3)), stop: make(chan struct{}), dark: -1,
 		disks: make([]*vfs.Mem, brokers), up: make([]*Broker, brokers)}
 	var err error
 	if s.zk, err = embedded.Open(t.Context(), embedded.Options{FS: vfs.NewMem(), Dir: "/zk", Clock: clock.New(), Logger: slog.New(slog.DiscardHandler), TickTime: 500 * time.Millisecond}); err != nil {
@@ -124,6 +131,7 @@ func (s *simulation) start(id int) {
 		"default.replication.factor": "3", "min.insync.replicas": "2", "auto.create.topics.enable": "false",
 		"replica.lag.time.max.ms": "5000", "offsets.topic.replication.factor": "1", "transaction.state.log.replication.factor": "1",
 	}
+	maps.Copy(props, s.props)
 	cfg, err := config.NewBroker(props)
 	if err != nil {
 		s.t.Fatal(err)

@@ -95,6 +95,7 @@ type Broker struct {
 	LeaderThrottle               int64 // leader.replication.throttled.rate, bytes a second
 	FollowerThrottle             int64 // follower.replication.throttled.rate
 	DirMoveQuota                 QuotaWindows
+	ReplicationQuota             QuotaWindows
 	HighWatermarkCheckpoint      time.Duration
 	AutoLeaderRebalance          bool
 	LeaderImbalancePercentage    int32

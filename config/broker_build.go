@@ -140,6 +140,7 @@ func (b *Broker) setReplication() {
 	if b.NumReplicaDirMovers = v.int("num.replica.alter.log.dirs.threads"); v.isNull("num.replica.alter.log.dirs.threads") {
 		b.NumReplicaDirMovers = int32(len(b.LogDirs))
 	}
+	b.ReplicationQuota = QuotaWindows{int(v.int("replication.quota.window.num")), seconds(int64(v.int("replication.quota.window.size.seconds")))}
 	b.DirMoveQuota = QuotaWindows{int(v.int("alter.log.dirs.replication.quota.window.num")), seconds(int64(v.int("alter.log.dirs.replication.quota.window.size.seconds")))}
 	b.HighWatermarkCheckpoint = b.ms("replica.high.watermark.checkpoint.interval.ms")
 	b.AutoLeaderRebalance = v.bool("auto.leader.rebalance.enable")

@@ -43,6 +43,14 @@ func NewManager(o Options) *Manager {
 
 // Serve serves a request. It returns when there is enough to tell, after q.MaxWait, or when ctx is done. The caller releases the answer's records.
 func (m *Manager) Serve(ctx context.Context, q *Request) *protocol.FetchResponse {
+	resp := m.serve(ctx, q)
+	if q.ReplicaID >= 0 {
+		m.sent(resp)
+	}
+	return resp
+}
+
+func (m *Manager) serve(ctx context.Context, q *Request) *protocol.FetchResponse {
 	resp := &protocol.FetchResponse{Version: q.Version}
 	if q.SessionEpoch != EpochInitial && q.SessionEpoch != EpochFinal {
 		t, err := m.resume(q)
@@ -60,6 +68,15 @@ func (m *Manager) Serve(ctx context.Context, q *Request) *protocol.FetchResponse
 	}
 	m.serveFull(ctx, q, resp)
 	return resp
+}
+
+// sent counts what a follower is sent of partitions that are throttled.
+func (m *Manager) sent(resp *protocol.FetchResponse) {
+	for i := range resp.Results {
+		if r := &resp.Results[i]; r.Records != nil {
+			m.replicas.SentToFollower(metadata.TopicPartition{Topic: r.Topic, Partition: r.Partition}, r.Records.Len())
+		}
+	}
 }
 
 // serveFull serves a request that names all its partitions, and opens a session if asked to.

@@ -199,6 +199,18 @@ func deniedRequests(t *testing.T) []denied {
 			q.Topics = append(q.Topics, rt)
 			return q
 		}), kerr.ClusterAuthorizationFailed, by(question{security.Alter, security.Cluster, clusterName})},
+		{"alter replica log dirs", byName(func(n string) kmsg.Request {
+			q := kmsg.NewPtrAlterReplicaLogDirsRequest()
+			d := kmsg.NewAlterReplicaLogDirsRequestDir()
+			rt := kmsg.NewAlterReplicaLogDirsRequestDirTopic()
+			rt.Topic, rt.Partitions = n, []int32{0}
+			d.Topics = append(d.Topics, rt)
+			q.Dirs = append(q.Dirs, d)
+			q.Version = 2
+			return q
+		}), kerr.ClusterAuthorizationFailed, by(question{security.Alter, security.Cluster, clusterName})},
+		{"describe log dirs", fixed(version(kmsg.NewPtrDescribeLogDirsRequest(), 4)), kerr.ClusterAuthorizationFailed,
+			by(question{security.Describe, security.Cluster, clusterName})},
 		{"list partition reassignments", fixed(kmsg.NewPtrListPartitionReassignmentsRequest()), kerr.ClusterAuthorizationFailed,
 			by(question{security.Describe, security.Cluster, clusterName})},
 		{"alter partition", fixed(version(kmsg.NewPtrAlterPartitionRequest(), 3)), kerr.ClusterAuthorizationFailed, nil},

@@ -40,12 +40,13 @@ func (f *fetcher) buildFetch() *kmsg.FetchRequest {
 			f.dirty[k] = struct{}{}
 		}
 	}
+	held := f.holdBack()
 	var send []fetchPart
 	var forget []fetchKey
 	for k := range f.dirty {
 		told, isMember := f.session.members[k]
 		s := f.keys[k]
-		if s == nil || !s.ready() {
+		if s == nil || !s.ready() || held && s.throttled() {
 			if isMember {
 				forget = append(forget, k)
 				delete(f.session.members, k)
@@ -65,6 +66,24 @@ func (f *fetcher) buildFetch() *kmsg.FetchRequest {
 	slices.SortFunc(send, func(a, b fetchPart) int { return cmp.Compare(a.ord, b.ord) })
 	return f.request(send, forget)
 }
+
+// holdBack says whether throttled partitions are not to be fetched now, and has buildFetch look at them when that changes. Called with mu held.
+// Kafka 3.9 RemoteLeaderEndPoint.shouldFollowerThrottle.
+func (f *fetcher) holdBack() bool {
+	held := f.m.o.FollowerQuota.Exceeded()
+	if held || f.held {
+		for k, s := range f.keys {
+			if s.throttled() {
+				f.dirty[k] = struct{}{}
+			}
+		}
+	}
+	f.held = held
+	return held
+}
+
+// throttled says whether a full quota holds the partition back: one that is in sync is not, or it would fall out of the ISR and in again.
+func (s *fetchState) throttled() bool { return !s.inSync && s.p.followerThrottled() }
 
 func (f *fetcher) request(send []fetchPart, forget []fetchKey) *kmsg.FetchRequest {
 	o := &f.m.o

@@ -116,10 +116,14 @@ func (f *fetcher) append(m member, data *kmsg.FetchResponseTopicPartition) {
 		if err != nil {
 			return
 		}
-		if s.backoff, s.lag = 0, max(0, data.HighWatermark-next); next != s.offset {
+		s.backoff, s.lag = 0, max(0, data.HighWatermark-next)
+		if s.inSync = s.lag == 0; next != s.offset {
 			f.moveTo(s, next, s.log.LatestEpoch())()
 		}
 	})
+	if s.p.followerThrottled() {
+		f.m.o.FollowerQuota.Record(int64(len(data.RecordBatches))) // also of what is in sync: all of it together shall stay below
+	}
 	switch {
 	case err == nil:
 		if rose || next != m.pos.offset {

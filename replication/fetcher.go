@@ -65,6 +65,7 @@ type fetcher struct {
 	// nameless is how many partitions have no topic id.
 	nameless int
 	count    int64
+	held     bool // throttled partitions were left out of the last request
 }
 
 func newFetcher(m *Manager, leader int32, id int) *fetcher {

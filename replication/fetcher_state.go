@@ -24,6 +24,7 @@ type fetchState struct {
 	backoff time.Duration // that was taken last
 	order   int64         // place in a request that names all partitions
 	lag     int64         // committed records of the leader that are not here
+	inSync  bool          // there were none when it was last fetched
 
 	busy bool // its log is being changed by the fetcher's goroutine
 	gone bool // taken out of the fetcher

@@ -66,8 +66,9 @@ type Options struct {
 	Fetchers              int           // num.replica.fetchers for each leading broker, 1
 	DirMovers             int           // num.replica.alter.log.dirs.threads, 1
 
-	// DirQuota limits what is copied between log directories. Nil: nothing does.
-	DirQuota *quota.Replication
+	// The quotas limit what leaders send and followers fetch of partitions that are throttled (KIP-73), and what is copied between log directories. Nil:
+	// nothing does.
+	LeaderQuota, FollowerQuota, DirQuota *quota.Replication
 }
 
 // LeadershipChange is a new role of this broker for a partition.
@@ -112,8 +113,10 @@ func (o Options) withDefaults() Options {
 	if o.DirMovers <= 0 {
 		o.DirMovers = 1
 	}
-	if o.DirQuota == nil {
-		o.DirQuota = quota.NewReplication(o.Clock, quota.Windows{Samples: 11, Window: time.Second})
+	for _, q := range []**quota.Replication{&o.LeaderQuota, &o.FollowerQuota, &o.DirQuota} {
+		if *q == nil {
+			*q = quota.NewReplication(o.Clock, quota.Windows{Samples: 11, Window: time.Second})
+		}
 	}
 	if o.Fetchers <= 0 {
 		o.Fetchers = 1

@@ -24,6 +24,7 @@ type Partition struct {
 	cfg         atomic.Pointer[config.Topic]
 	cfgMu       sync.Mutex // guards cfgVersion and the storing of cfg
 	cfgVersion  int        // counts the changes of the topic's settings
+	throttles   atomic.Pointer[throttles]
 	completing  atomic.Bool
 	subscribers subscribers
 
@@ -50,7 +51,7 @@ type Partition struct {
 func newPartition(m *Manager, tp metadata.TopicPartition) *Partition {
 	p := &Partition{tp: tp, m: m, logger: m.logger.With("topic", tp.Topic, "partition", tp.Partition),
 		state: metadata.PartitionState{Leader: metadata.NoLeader, LeaderEpoch: -1, PartitionEpoch: -1, ControllerEpoch: -1}}
-	p.cfg.Store(m.topicConfig(tp.Topic))
+	p.setThrottles(m.topicConfig(tp.Topic))
 	return p
 }
 

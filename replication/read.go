@@ -112,6 +112,12 @@ func (p *Partition) Read(q *ReadRequest) (ReadResult, error) {
 		r.Records = &Records{got.Range}
 	}
 	r.Aborted, r.OlderSegment, r.FirstBatchBytes = got.Aborted, got.OlderSegment, got.FirstBatchBytes
+	if q.ReplicaID >= 0 && p.throttlesFollower(q.ReplicaID) {
+		if r.Records != nil {
+			r.Records.Release()
+		}
+		r.Records, r.OlderSegment, r.FirstBatchBytes = nil, false, 0
+	}
 	return r, nil
 }
 

@@ -132,7 +132,7 @@ func (p *Partition) refreshConfig(log *logstore.Log) {
 
 // storeConfig is called with cfgMu held.
 func (p *Partition) storeConfig(c *config.Topic) {
-	p.cfg.Store(c)
+	p.setThrottles(c)
 	p.leadership.RLock()
 	log, future := p.log, p.future
 	p.leadership.RUnlock()

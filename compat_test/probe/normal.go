@@ -150,6 +150,8 @@ func (n *normaliser) text(name, x string) any {
 		return n.batches(x)
 	case (strings.Contains(name, "Message") || name == "Documentation") && x != "" && x != "NONE":
 		return "a text" // sentences are each broker's own
+	case name == "Dir" && x != "":
+		return n.id("dir", x)
 	case name == "MemberID" && x != "":
 		return n.id("member", x)
 	}
