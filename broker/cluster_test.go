@@ -90,7 +90,7 @@ func (c *cluster) start(id int) {
 		"controller.socket.timeout.ms": "2000", "controlled.shutdown.retry.backoff.ms": "200", "auto.leader.rebalance.enable": "false",
 		"offsets.topic.replication.factor": "1", "transaction.state.log.replication.factor": "1",
 	}
-	place := strings.NewReplacer("{dir}", filepath.Join(c.dir, strconv.Itoa(id)))
+	place := strings.NewReplacer("{dir}", filepath.Join(c.dir, strconv.Itoa(id)), "{id}", strconv.Itoa(id))
 	for k, v := range c.changes {
 		props[k] = place.Replace(v)
 	}

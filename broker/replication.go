@@ -49,7 +49,7 @@ func (b *Broker) replicationOptions() replication.Options {
 		Forgotten:  b.metadataUpdated,
 		LagTimeMax: b.cfg.ReplicaLagTimeMax, FetchWaitMax: b.cfg.ReplicaFetchWaitMax, FetchBackoff: b.cfg.ReplicaFetchBackoff, SocketTimeout: b.cfg.ReplicaSocketTimeout,
 		FetchMinBytes: b.cfg.ReplicaFetchMinBytes, FetchMaxBytes: b.cfg.ReplicaFetchMaxBytes, FetchResponseMaxBytes: b.cfg.ReplicaFetchResponseMaxBytes,
-		Fetchers: int(b.cfg.NumReplicaFetchers), DirMovers: int(b.cfg.NumReplicaDirMovers), LeaderQuota: b.throttles.leader, FollowerQuota: b.throttles.follower, DirQuota: b.throttles.dirs, Peer: peer.Options{Dial: b.network.Dial},
+		Fetchers: int(b.cfg.NumReplicaFetchers), DirMovers: int(b.cfg.NumReplicaDirMovers), RackAware: b.cfg.RackAware, LeaderQuota: b.throttles.leader, FollowerQuota: b.throttles.follower, DirQuota: b.throttles.dirs, Peer: peer.Options{Dial: b.network.Dial},
 	}
 }
 

@@ -77,7 +77,7 @@ type Broker struct {
 	FetchMaxBytes                 int32
 	FetchSessionCacheSlots        int32
 	MaxRequestPartitionSizeLimit  int32
-	ReplicaSelectorClass          string
+	RackAware                     bool // replica.selector.class: consumers read from a replica in their rack (KIP-392)
 	TransactionVerification       bool // transaction.partition.verification.enable
 
 	// Replication and the controller.

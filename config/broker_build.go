@@ -122,7 +122,7 @@ func (b *Broker) setLog() {
 	b.FetchMaxBytes = v.int("fetch.max.bytes")
 	b.FetchSessionCacheSlots = v.int("max.incremental.fetch.session.cache.slots")
 	b.MaxRequestPartitionSizeLimit = v.int("max.request.partition.size.limit")
-	b.ReplicaSelectorClass = v.string("replica.selector.class")
+	b.RackAware = v.string(selectorKey) == rackAwareSelector
 	b.TransactionVerification = v.bool("transaction.partition.verification.enable")
 }
 

@@ -107,6 +107,12 @@ func parseOverrides(args []string) (map[string]string, error) {
 	return out, nil
 }
 
+// Apache's replica selector is built in. Other classes would have to be loaded.
+const (
+	selectorKey       = "replica.selector.class"
+	rackAwareSelector = "org.apache.kafka.common.replica.RackAwareReplicaSelector"
+)
+
 // refused is the error for the first of props, in the alphabet, that would be dangerous to ignore, and for listeners
 // that ask for security. A value that is the default is fine.
 func (b *Broker) refused(props map[string]string) error {
@@ -120,6 +126,9 @@ func (b *Broker) refused(props map[string]string) error {
 			value = "[hidden]"
 		}
 		return invalid(name, value, status.Why)
+	}
+	if class := javaTrim(props[selectorKey]); class != "" && class != rackAwareSelector {
+		return b.wrong(selectorKey, "Java classes cannot be loaded; "+rackAwareSelector+" is built in")
 	}
 	for _, l := range b.Listeners {
 		if l.Protocol != "PLAINTEXT" {

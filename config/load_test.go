@@ -172,6 +172,7 @@ func TestRefused(t *testing.T) {
 		{"zookeeper.ssl.client.enable=true", "zookeeper.ssl.client.enable", "true"},
 		{"remote.log.storage.system.enable=true", "remote.log.storage.system.enable", "true"},
 		{"create.topic.policy.class.name=a.B", "create.topic.policy.class.name", "a.B"},
+		{"replica.selector.class=a.B", "replica.selector.class", "a.B"},
 		{"process.roles=broker;node.id=1", "process.roles", "broker"},
 		{"process.roles=controller;node.id=1", "process.roles", "controller"},
 		{"process.roles=broker,broker;node.id=1", "process.roles", "broker"},

@@ -56,6 +56,6 @@ var replicationKeys = []Key{
 		Doc: "Version of the protocol between brokers."},
 	{Name: "inter.broker.listener.name", Type: TypeString, Unset: true, Importance: Medium, Status: used,
 		Doc: "Listener over which brokers talk to each other."},
-	{Name: "replica.selector.class", Type: TypeString, Unset: true, Importance: Medium, Status: notYet,
+	{Name: "replica.selector.class", Type: TypeString, Unset: true, Importance: Medium, Status: used,
 		Doc: "Class that picks the replica a consumer reads from; the leader when not set."},
 }

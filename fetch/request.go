@@ -58,6 +58,8 @@ type Request struct {
 	SessionEpoch int32
 	Parts        []Part
 	Forgotten    []Key
+	// Rack is the consumer's, Listener the one it came in on: where it would find another replica.
+	Rack, Listener string
 	// Authorize says whether the requester may read the topic; nil error if so.
 	Authorize func(topic string) error
 	// BeforeWait is called once before the request waits.
@@ -174,6 +176,17 @@ func (m *Manager) readEntry(q *Request, im *metadata.Image, e *entry, b *budget)
 	rq := e.readRequest(q, b.bytes, b.minBatch)
 	if q.began == 0 {
 		q.began = max(m.clk.Mono(), 1)
+	}
+	if q.ReplicaID < 0 && q.Rack != "" {
+		if r, id, ok, err := p.PreferredReplica(&rq, q.Rack, q.Listener); err != nil {
+			m.failRead(q, e, p, err)
+			return
+		} else if ok {
+			m.took(q, e, &r, b)
+			e.result.PreferredReadReplica = id
+			e.answerNow, e.more = true, true
+			return
+		}
 	}
 	r, err := p.Read(&rq)
 	if err != nil {

@@ -199,7 +199,7 @@ func (r *round) finish() []protocol.FetchResult {
 	var results []protocol.FetchResult
 	var stay, moved []*entry
 	for _, e := range r.ordered() {
-		told := e.result.ErrorCode != 0 || e.bytes() > 0 || e.result.Diverging != protocol.NoDivergingEpoch ||
+		told := e.result.ErrorCode != 0 || e.bytes() > 0 || e.result.PreferredReadReplica >= 0 || e.result.Diverging != protocol.NoDivergingEpoch ||
 			e.result.HighWatermark != e.highWatermark || e.result.LogStartOffset != e.logStartOffset
 		// Of an error these are -1, so that the partition is told once more when it is gone.
 		e.highWatermark, e.logStartOffset = e.result.HighWatermark, e.result.LogStartOffset

@@ -80,6 +80,9 @@ func (h *Handlers) fetchRequest(ctx context.Context, r *Request, q *kmsg.FetchRe
 	if !follower {
 		f.MaxBytes = min(f.MaxBytes, int(h.Config.FetchMaxBytes))
 	}
+	if r.Version >= 11 {
+		f.Rack, f.Listener = q.Rack, r.Conn.Listener
+	}
 	f.HardLimit = r.Version < 3
 	f.MinBytes = min(int(q.MinBytes), f.MaxBytes)
 	if r.Version >= 7 {

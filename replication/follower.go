@@ -98,3 +98,10 @@ func (f *follower) reset(now time.Duration, leaderEnd int64, stays, inISR bool) 
 		f.lastFetch = now
 	}
 }
+
+// lastSeen is when the follower was last known to have had all of the log.
+func (f *follower) lastSeen() time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.caughtUpAt()
+}

@@ -66,6 +66,9 @@ type Options struct {
 	Fetchers              int           // num.replica.fetchers for each leading broker, 1
 	DirMovers             int           // num.replica.alter.log.dirs.threads, 1
 
+	// RackAware lets consumers read from a replica in their rack (KIP-392); else from the leader alone.
+	RackAware bool
+
 	// The quotas limit what leaders send and followers fetch of partitions that are throttled (KIP-73), and what is copied between log directories. Nil:
 	// nothing does.
 	LeaderQuota, FollowerQuota, DirQuota *quota.Replication
