@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"gokafka/internal/show"
+	"gokafka/metadata"
 )
 
 // Topic is a topic as it is listed.
@@ -53,7 +54,7 @@ func ListTopics(ctx context.Context, o Options, match func(name string) bool, in
 			if !match(d.Topic) || d.IsInternal && !internal {
 				continue
 			}
-			t := Topic{Name: d.Topic, ID: d.ID.String(), Internal: d.IsInternal, Partitions: len(d.Partitions)}
+			t := Topic{Name: d.Topic, ID: metadata.TopicID(d.ID).String(), Internal: d.IsInternal, Partitions: len(d.Partitions)}
 			if p, ok := d.Partitions[0]; ok {
 				t.Replicas = len(p.Replicas)
 			}
@@ -143,7 +144,7 @@ func DescribeTopics(ctx context.Context, o Options, names []string) (Description
 			if t.Err != nil {
 				return d, fmt.Errorf("topic %s: %w", t.Topic, t.Err)
 			}
-			top := Topic{Name: t.Topic, ID: t.ID.String(), Internal: t.IsInternal, Partitions: len(t.Partitions)}
+			top := Topic{Name: t.Topic, ID: metadata.TopicID(t.ID).String(), Internal: t.IsInternal, Partitions: len(t.Partitions)}
 			for _, p := range t.Partitions.Sorted() {
 				d.Partitions = append(d.Partitions, Partition{p.Topic, p.Partition, p.Leader, p.LeaderEpoch, p.Replicas, p.ISR, p.OfflineReplicas})
 				if p.Partition == 0 {

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"strconv"
+	"strings"
 	"time"
 
 	"gokafka/controller"
@@ -133,7 +136,7 @@ func (b *Broker) register(ctx context.Context) error {
 		switch {
 		case err == nil:
 			b.registered.Store(&r)
-			b.logger.Info("Registered broker", "path", znode.BrokerPath(b.cfg.ID), "brokerEpoch", r.Epoch)
+			b.logger.Info("Registered broker", "path", znode.BrokerPath(b.cfg.ID), "brokerEpoch", r.Epoch, "addresses", b.advertised())
 			return nil
 		case errors.As(err, &taken):
 			b.logger.Info("Waiting for the end of the session that holds the registration of this broker's id", "session", fmt.Sprintf("0x%x", taken.Owner))
@@ -156,6 +159,15 @@ func (b *Broker) register(ctx context.Context) error {
 
 // registerSlack is what a server may take beyond the timeout to end a session, and what its notification may take.
 const registerSlack = 4 * time.Second
+
+// advertised are the addresses of the registration, as listeners are written.
+func (b *Broker) advertised() string {
+	var list []string
+	for _, e := range b.registration.Broker.Endpoints {
+		list = append(list, e.Listener+"://"+net.JoinHostPort(e.Host, strconv.Itoa(int(e.Port))))
+	}
+	return strings.Join(list, ",")
+}
 
 // reregister makes the registration anew after the session expired.
 func (b *Broker) reregister(ctx context.Context, g *coordination.Generation) (int64, error) {

@@ -89,6 +89,8 @@ func serverCommand() *cobra.Command {
 	return c
 }
 
+const shutdownRetries = "controlled.shutdown.max.retries"
+
 // cluster makes the configs of n brokers in one process out of one: ids from 0, ports from the configured one, data in a
 // directory each.
 func cluster(cfg *config.Broker, n int) ([]*config.Broker, error) {
@@ -103,6 +105,10 @@ func cluster(cfg *config.Broker, n int) ([]*config.Broker, error) {
 	var out []*config.Broker
 	for i := range n {
 		changes := map[string]string{"broker.id": strconv.Itoa(i), "log.dirs": cfg.LogDirs[0] + "/broker-" + strconv.Itoa(i)}
+		// All of them stop together: nobody is left for a second try to find leaders elsewhere, which would hold the process up.
+		if _, set := cfg.Static()[shutdownRetries]; !set {
+			changes[shutdownRetries] = "1"
+		}
 		for key, list := range map[string][]config.Listener{"listeners": cfg.Listeners, "advertised.listeners": cfg.AdvertisedListeners} {
 			var addrs []string
 			for _, l := range list {
