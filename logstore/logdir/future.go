@@ -101,7 +101,9 @@ func (m *Manager) MakeFuture(n NewLog, path string) (*logstore.Log, error) {
 }
 
 // DropFuture deletes the partition's future log, if there is one.
-func (m *Manager) DropFuture(tp metadata.TopicPartition) { m.dropFutures([]metadata.TopicPartition{tp}) }
+func (m *Manager) DropFuture(tp metadata.TopicPartition) {
+	m.dropFutures([]metadata.TopicPartition{tp})
+}
 
 func (m *Manager) dropFutures(list []metadata.TopicPartition) {
 	var tps []metadata.TopicPartition

@@ -72,15 +72,15 @@ type Manager struct {
 	dirs     []*dir // live ones, in the order of log.dirs
 	offline  map[string]error
 	logs     map[metadata.TopicPartition]*entry
-	futures  map[metadata.TopicPartition]*entry // what is to take the place of the log, in another directory (KIP-113)
-	wished   map[metadata.TopicPartition]string // the directory in which a log is to be made
+	futures  map[metadata.TopicPartition]*entry        // what is to take the place of the log, in another directory (KIP-113)
+	wished   map[metadata.TopicPartition]string        // the directory in which a log is to be made
 	making   map[metadata.TopicPartition]chan struct{} // closed when made, or not
 	removals map[*removal]struct{}
 	// superseded are logs found at start that another one has replaced.
 	superseded []*entry
 	closed     bool
-	leftover []func()       // what is left to do for directories that failed since closed was set
-	failing  sync.WaitGroup // failDir under way, which adds to leftover
+	leftover   []func()       // what is left to do for directories that failed since closed was set
+	failing    sync.WaitGroup // failDir under way, which adds to leftover
 
 	epochMu sync.Mutex // held by SaveEpochs
 
