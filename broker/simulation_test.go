@@ -67,11 +67,14 @@ const (
 	simClients    = "10.0.0.200"
 )
 
+var simDirs = [2]string{"/data/a", "/data/b"}
+
 type simulation struct {
 	t       *testing.T
 	seed    uint64
 	props   map[string]string // of the brokers
 	rnd     *rand.Rand
+	dirs    *rand.Rand // of moves between log directories, so that these leave the other steps as they are
 	zk      *embedded.Server
 	session *coordination.Session // of who looks on
 	net     *simNet
@@ -98,7 +101,7 @@ func newSimulationOn(t *testing.T, seed uint64, brokers int, prepare func(*simNe
 
 // newSimulationWith starts brokers with properties of their own too.
 func newSimulationWith(t *testing.T, seed uint64, brokers int, props map[string]string, prepare func(*simNet)) *simulation {
-	s := &simulation{t: t, props: props, seed: seed, rnd: rand.New(rand.NewPCG(seed, 3)), stop: make(chan struct{}), dark: -1,
+	s := &simulation{t: t, props: props, seed: seed, rnd: rand.New(rand.NewPCG(seed, 3)), dirs: rand.New(rand.NewPCG(seed, 4)), stop: make(chan struct{}), dark: -1,
 		disks: make([]*vfs.Mem, brokers), up: make([]*Broker, brokers)}
 	var err error
 	if s.zk, err = embedded.Open(t.Context(), embedded.Options{FS: vfs.NewMem(), Dir: "/zk", Clock: clock.New(), Logger: slog.New(slog.DiscardHandler), TickTime: 500 * time.Millisecond}); err != nil {
@@ -125,7 +128,7 @@ func simHostOf(id int) string { return fmt.Sprintf("10.0.0.%d", id+1) }
 func (s *simulation) start(id int) {
 	host := simHostOf(id)
 	props := map[string]string{
-		"broker.id": strconv.Itoa(id), "log.dirs": "/data", "listeners": "PLAINTEXT://" + net.JoinHostPort(host, "9092"),
+		"broker.id": strconv.Itoa(id), "log.dirs": simDirs[0] + "," + simDirs[1], "listeners": "PLAINTEXT://" + net.JoinHostPort(host, "9092"),
 		"zookeeper.connect": zkAddr, "auto.leader.rebalance.enable": "false", "log.flush.offset.checkpoint.interval.ms": "7000",
 		"replica.high.watermark.checkpoint.interval.ms": "3000", "zookeeper.session.timeout.ms": "6000", "zookeeper.connection.timeout.ms": "60000",
 		"default.replication.factor": "3", "min.insync.replicas": "2", "auto.create.topics.enable": "false",
@@ -392,6 +395,9 @@ func (s *simulation) step() {
 	if what != "" {
 		s.steps = append(s.steps, what)
 	}
+	if s.dirs.IntN(2) == 0 {
+		s.moveDir()
+	}
 	time.Sleep(time.Duration(s.rnd.Int64N(int64(8 * time.Second))))
 }
 
@@ -417,6 +423,19 @@ func (s *simulation) changeTopics() string {
 		s.administer(func(ctx context.Context, adm *kadm.Client) { _, _ = adm.DeleteTopics(ctx, name) })
 		return "delete " + name
 	}
+}
+
+// moveDir asks a broker to have all its partitions of the topic in one of its directories.
+func (s *simulation) moveDir() {
+	id, dir := s.dirs.IntN(len(s.up)), simDirs[s.dirs.IntN(len(simDirs))]
+	s.steps = append(s.steps, fmt.Sprintf("move the logs of %d to %s", id, dir))
+	var set kadm.TopicsSet
+	for p := range int32(simPartitions) {
+		set.Add(simTopic, p)
+	}
+	var r kadm.AlterReplicaLogDirsReq
+	r.Add(dir, set)
+	s.administer(func(ctx context.Context, adm *kadm.Client) { _, _ = adm.AlterBrokerReplicaLogDirs(ctx, int32(id), r) })
 }
 
 func (s *simulation) reach(id int) {
@@ -502,7 +521,35 @@ func (s *simulation) disagreement() string {
 			}
 		}
 	}
+	for id, b := range s.up {
+		if why := leftOver(s.disks[id], b); why != "" {
+			return fmt.Sprintf("broker %d: %s", id, why)
+		}
+	}
 	return s.dumpDiffers(states, len(names))
+}
+
+// leftOver names a directory of a disk that no log of the broker is in, and that is not about to be removed.
+func leftOver(disk vfs.FS, b *Broker) string {
+	there := map[string]bool{}
+	for _, l := range b.logs.All() {
+		if _, future, ok := b.logs.Future(l.TopicPartition()); ok {
+			return fmt.Sprintf("%s is still being moved to %s", l.TopicPartition(), future)
+		}
+		there[l.Dir()] = true
+	}
+	for _, dir := range simDirs {
+		entries, err := disk.ReadDir(dir)
+		if err != nil {
+			return err.Error()
+		}
+		for _, e := range entries {
+			if path := dir + "/" + e.Name(); e.IsDir() && !there[path] && !strings.HasSuffix(e.Name(), logstore.DeleteDirSuffix) {
+				return path + " is left over"
+			}
+		}
+	}
+	return ""
 }
 
 // dumpDiffers compares what the controller holds with the znodes.

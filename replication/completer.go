@@ -14,6 +14,7 @@ type completer struct {
 	mu     sync.Mutex
 	queue  []*Partition
 	failed []metadata.TopicPartition
+	dirs   bool          // a log directory failed
 	wake   chan struct{} // capacity 1
 }
 
@@ -33,7 +34,7 @@ func (c *completer) add(p *Partition) {
 // addFailed queues the partitions of a failed log directory. A directory fails once.
 func (c *completer) addFailed(tps []metadata.TopicPartition) {
 	c.mu.Lock()
-	c.failed = append(c.failed, tps...)
+	c.failed, c.dirs = append(c.failed, tps...), true
 	c.mu.Unlock()
 	c.signal()
 }
@@ -45,21 +46,24 @@ func (c *completer) signal() {
 	}
 }
 
-func (c *completer) take() (moved []*Partition, failed []metadata.TopicPartition) {
+func (c *completer) take() (moved []*Partition, failed []metadata.TopicPartition, dirs bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	moved, failed = c.queue, c.failed
-	c.queue, c.failed = nil, nil
-	return moved, failed
+	moved, failed, dirs = c.queue, c.failed, c.dirs
+	c.queue, c.failed, c.dirs = nil, nil, false
+	return moved, failed, dirs
 }
 
 func (m *Manager) complete(ctx context.Context) {
 	for {
-		moved, failed := m.completer.take()
+		moved, failed, dirs := m.completer.take()
 		for _, tp := range failed {
 			if p := m.Partition(tp); p != nil {
 				p.fail()
 			}
+		}
+		if dirs {
+			m.movers.dropOffline()
 		}
 		for _, p := range moved {
 			p.completing.Store(false) // before it looks: what moves from now on is queued again

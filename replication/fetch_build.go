@@ -42,7 +42,7 @@ func (f *fetcher) buildFetch() *kmsg.FetchRequest {
 	}
 	held := f.holdBack()
 	var send []fetchPart
-	var forget []fetchKey
+	var forget, again []fetchKey
 	for k := range f.dirty {
 		told, isMember := f.session.members[k]
 		s := f.keys[k]
@@ -53,6 +53,13 @@ func (f *fetcher) buildFetch() *kmsg.FetchRequest {
 			}
 			continue
 		}
+		if isMember && told.s != s {
+			// Taken out and in again: an answer for the state of before was dropped, or will be, and the leader does not repeat a high watermark that it
+			// believes told. So it forgets the partition first.
+			forget, again = append(forget, k), append(again, k)
+			delete(f.session.members, k)
+			continue
+		}
 		pos := s.position()
 		f.session.members[k] = member{pos, s}
 		if !isMember || pos != told.pos {
@@ -60,11 +67,18 @@ func (f *fetcher) buildFetch() *kmsg.FetchRequest {
 		}
 	}
 	clear(f.dirty)
+	for _, k := range again {
+		f.dirty[k] = struct{}{}
+	}
 	if len(f.session.members) == 0 && len(forget) == 0 {
 		return nil
 	}
 	slices.SortFunc(send, func(a, b fetchPart) int { return cmp.Compare(a.ord, b.ord) })
-	return f.request(send, forget)
+	q := f.request(send, forget)
+	if len(again) > 0 {
+		q.MaxWaitMillis = 0
+	}
+	return q
 }
 
 // holdBack says whether throttled partitions are not to be fetched now, and has buildFetch look at them when that changes. Called with mu held.

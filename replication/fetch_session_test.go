@@ -147,6 +147,16 @@ func TestFetchSession(t *testing.T) {
 		must(t, err)
 		time.Sleep(2 * logStartScan)
 		s.want("a log start that retention raised is told", "7/7 0@2")
+		// What the leader answers now is of no use to it, and would not be said again.
+		s.detachNow(1)
+		s.add(s.n.Partition(metadata.TopicPartition{Topic: "t", Partition: 1}).fetchState())
+		s.answer(7, parts{1: nothing})
+		s.want("one that was taken out and is in again is forgotten first", "7/8 -1")
+		if s.q.MaxWaitMillis != 0 {
+			t.Errorf("and waits %d ms to be added", s.q.MaxWaitMillis)
+		}
+		s.answer(7, nil)
+		s.want("and then added", "7/9 1@1")
 	})
 }
 

@@ -4,9 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
-	"sync"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -83,12 +82,14 @@ func (m *Manager) resumeMoves(apply []*LeaderAndISRPartition) {
 		if s.Err != nil || p == nil {
 			continue
 		}
-		future, _, ok := m.logs.Future(p.tp)
+		future, dir, ok := m.logs.Future(p.tp)
 		log := p.currentLog()
 		if !ok || log == nil {
 			continue
 		}
-		if id := future.TopicID(); id != log.TopicID() && !id.IsZero() { // of a topic that was deleted and made anew
+		// Of a topic that was deleted and made anew; or to where the log is: that was made there when the directory it was in had gone.
+		if id := future.TopicID(); id != log.TopicID() && !id.IsZero() || dir == filepath.Dir(log.Dir()) {
+			m.stopMoves([]metadata.TopicPartition{p.tp})
 			m.logs.DropFuture(p.tp)
 			continue
 		}
@@ -120,154 +121,6 @@ func (p *Partition) logPair() (current, future *logstore.Log) {
 	p.leadership.RLock()
 	defer p.leadership.RUnlock()
 	return p.log, p.future
-}
-
-// movers fill future logs and swap them in: some at a time, the others in the order of their names, as in Kafka 3.9 LocalLeaderEndPoint. Moves come and go by
-// the holder of the turn.
-type movers struct {
-	m *Manager
-
-	mu     sync.Mutex // a leaf
-	moves  map[metadata.TopicPartition]*move
-	signal chan struct{} // capacity: the number of movers
-}
-
-// move is a partition whose future log is being filled, or waits for it.
-type move struct {
-	p      *Partition
-	ctx    context.Context
-	cancel context.CancelFunc
-	taken  bool          // by a mover; guarded by movers.mu
-	done   chan struct{} // closed when the mover that took it does not touch the logs any more
-}
-
-func newMovers(m *Manager, n int) *movers {
-	return &movers{m: m, moves: map[metadata.TopicPartition]*move{}, signal: make(chan struct{}, n)}
-}
-
-// start lets a partition's future log be filled, unless it is already.
-func (ms *movers) start(p *Partition) {
-	ms.mu.Lock()
-	defer ms.mu.Unlock()
-	if ms.moves[p.tp] != nil {
-		return
-	}
-	ctx, cancel := context.WithCancel(ms.m.ctx)
-	ms.moves[p.tp] = &move{p: p, ctx: ctx, cancel: cancel, done: make(chan struct{})}
-	select {
-	case ms.signal <- struct{}{}:
-	default: // as many as there are movers are awake
-	}
-}
-
-// stop ends moves, and returns when their logs are not touched any more. The future logs stay.
-func (ms *movers) stop(tps []metadata.TopicPartition) {
-	var wait []*move
-	ms.mu.Lock()
-	for _, tp := range tps {
-		if mv := ms.moves[tp]; mv != nil {
-			delete(ms.moves, tp)
-			mv.cancel()
-			if mv.taken {
-				wait = append(wait, mv)
-			}
-		}
-	}
-	ms.mu.Unlock()
-	for _, mv := range wait {
-		<-mv.done
-	}
-}
-
-// take is the next move to make, or nil.
-func (ms *movers) take() *move {
-	ms.mu.Lock()
-	defer ms.mu.Unlock()
-	var next *move
-	for _, mv := range ms.moves {
-		if !mv.taken && (next == nil || before(mv.p.tp, next.p.tp)) {
-			next = mv
-		}
-	}
-	if next != nil {
-		next.taken = true
-	}
-	return next
-}
-
-func before(a, b metadata.TopicPartition) bool {
-	return a.Topic < b.Topic || a.Topic == b.Topic && a.Partition < b.Partition
-}
-
-// finish forgets a move that has ended by itself.
-func (ms *movers) finish(mv *move) {
-	ms.mu.Lock()
-	defer ms.mu.Unlock()
-	if ms.moves[mv.p.tp] == mv {
-		delete(ms.moves, mv.p.tp)
-	}
-	mv.cancel()
-	close(mv.done)
-}
-
-// run makes moves until ctx ends.
-func (ms *movers) run(ctx context.Context) {
-	for {
-		mv := ms.take()
-		if mv == nil {
-			select {
-			case <-ms.signal:
-				continue
-			case <-ctx.Done():
-				return
-			}
-		}
-		ms.make(mv)
-		ms.finish(mv)
-	}
-}
-
-// make fills a future log until it can be swapped in, or until it is stopped. What fails is tried again, but for a directory that is offline: its
-// future log is given up.
-func (ms *movers) make(mv *move) {
-	m, p := ms.m, mv.p
-	p.logger.Info("Moving the log to another directory")
-	synced := false
-	for mv.ctx.Err() == nil {
-		current, future := p.logPair()
-		if current == nil || future == nil {
-			return // the next LeaderAndIsr goes on, if there is anything
-		}
-		if m.o.DirQuota.Exceeded() && !future.Offline() {
-			if m.clk.Sleep(mv.ctx, quotaPause) != nil {
-				return
-			}
-			continue
-		}
-		n, err := m.copyMore(current, future)
-		caughtUp := err == nil && n == 0
-		if caughtUp && !synced {
-			// What the log in use has on the disk shall not be lost by the swap.
-			err, synced = future.Flush(true), true
-		} else if caughtUp {
-			var swapped bool
-			if swapped, err = m.swapLogs(mv); swapped {
-				return
-			}
-		}
-		if err == nil || mv.ctx.Err() != nil {
-			continue
-		}
-		if future.Offline() {
-			p.logger.Error("The directory to which the log was being moved is offline", "error", err)
-			p.setFuture(nil)
-			return
-		}
-		p.logger.Error("The log could not be copied to the other directory; trying again", "error", err)
-		if m.clk.Sleep(mv.ctx, m.o.FetchBackoff) != nil {
-			return
-		}
-	}
 }
 
 // copyMore brings a future log nearer to the current one. 0 and no error: it is there.
@@ -335,9 +188,6 @@ func copyTail(current, future *logstore.Log, maxBytes int32, write func(*logstor
 	return int(res.Range.Len), nil
 }
 
-// quotaPause is how long a mover waits when it has copied more than is allowed.
-const quotaPause = 100 * time.Millisecond
-
 // maxTail is how many bytes are copied while nobody can append: without, a busy leader would never be caught up with.
 const maxTail = 256 << 10
 
@@ -391,7 +241,6 @@ func (m *Manager) swapLogs(mv *move) (bool, error) {
 		return nil
 	})
 	if swapped {
-		err = errors.Join(err, p.saveSwapped())
 		p.logger.Info("The log was moved to another directory", "endOffset", p.endOffset())
 		p.changed()
 	}
@@ -404,33 +253,11 @@ func (m *Manager) swapLogs(mv *move) (bool, error) {
 	return swapped, err
 }
 
-// saveSwapped makes durable what the swap left.
-func (p *Partition) saveSwapped() error {
-	log := p.currentLog()
-	if log == nil {
-		return nil
-	}
-	if err := log.SaveEpochs(); err != nil {
-		return err
-	}
-	return log.Flush(false)
-}
-
 func (p *Partition) endOffset() int64 {
 	if log := p.currentLog(); log != nil {
 		return log.LogEndOffset()
 	}
 	return -1
-}
-
-// stopMoves ends moves of partitions whose logs stay or go; called by the holder of the turn.
-func (m *Manager) stopMoves(tps []metadata.TopicPartition) {
-	m.movers.stop(tps)
-	for _, tp := range tps {
-		if p := m.Partition(tp); p != nil {
-			p.setFuture(nil)
-		}
-	}
 }
 
 // LogDirReplica is a replica in a log directory.

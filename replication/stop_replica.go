@@ -81,6 +81,8 @@ func (m *Manager) stop(list []*StopReplicaPartition) {
 		// A log that no LeaderAndIsr has named since the start goes too. That there is none is fine.
 		if _, ok := m.logs.Get(s.TopicPartition); ok {
 			gone, of = append(gone, s.TopicPartition), append(of, s)
+		} else {
+			m.logs.DropFuture(s.TopicPartition) // of a log in a directory that is not there any more
 		}
 	}
 	m.tell(changes)

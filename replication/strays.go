@@ -191,6 +191,7 @@ func (s *strays) delete(ctx context.Context, tps []metadata.TopicPartition) erro
 		}
 	}
 	m.fetchers.remove(gone)
+	m.stopMoves(gone)
 	m.stop(list)
 	m.fetchers.stopIdle()
 	return nil

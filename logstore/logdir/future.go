@@ -1,6 +1,8 @@
 package logdir
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -43,8 +45,13 @@ func (m *Manager) Wish(tp metadata.TopicPartition, path string) {
 			return
 		}
 	}
-	m.wished[tp] = path
+	if _, again := m.wished[tp]; again || len(m.wished) < maxWishes {
+		m.wished[tp] = path
+	}
 }
+
+// maxWishes is how many partitions that are not here may have a wanted directory: names come from requests. Those beyond are made where others would be.
+const maxWishes = 100_000
 
 // Future returns the partition's future log, and its log directory.
 func (m *Manager) Future(tp metadata.TopicPartition) (l *logstore.Log, dir string, ok bool) {
@@ -136,12 +143,17 @@ func (m *Manager) Swap(tp metadata.TopicPartition, guard func(swap func() error)
 		return fmt.Errorf("%s: there is no future log: %w", tp, kerr.KafkaStorageError)
 	}
 	if err := m.mark(future.log.Dir()); err != nil {
-		m.failDir(future.dir, err)
+		if !logstore.IsShortage(err) {
+			m.failDir(future.dir, err)
+		}
 		return fmt.Errorf("%s: %w: %w", future.dir.path, kerr.KafkaStorageError, err)
 	}
 	var old *entry
 	err := future.log.Rename(filepath.Join(future.dir.path, tp.String()), func(rename func() error) error {
 		return guard(func() error {
+			if !m.bothHere(tp, future) {
+				return fmt.Errorf("%s: a log directory failed: %w", tp, kerr.KafkaStorageError)
+			}
 			if err := rename(); err != nil {
 				return err
 			}
@@ -159,9 +171,9 @@ func (m *Manager) Swap(tp metadata.TopicPartition, guard func(swap func() error)
 	if err != nil || old == nil {
 		return err
 	}
-	if err := m.opts.FS.SyncDir(future.dir.path); err != nil {
-		m.failDir(future.dir, err)
-		return fmt.Errorf("%s: %w: %w", future.dir.path, kerr.KafkaStorageError, err)
+	if err := m.settleSwap(future); err != nil {
+		old.log.Close() // nobody else knows of it any more
+		return err
 	}
 	// What the other log promised is kept by this one now.
 	for _, write := range []func(*dir) error{m.checkpointRecoveryPoints, m.checkpointLogStarts, m.checkpointHighWatermarks} {
@@ -172,10 +184,27 @@ func (m *Manager) Swap(tp metadata.TopicPartition, guard func(swap func() error)
 	if err := m.retireEntries([]metadata.TopicPartition{tp}, []*entry{old}, (*logstore.Log).MarkDeleted, true)[0]; err != nil {
 		return err
 	}
-	if err := vfs.RemoveIfExists(m.opts.FS, filepath.Join(future.log.Dir(), swapMarker)); err != nil {
-		m.warn("removal of a move's marker", err)
-	}
+	m.unmark(future)
 	return nil
+}
+
+// bothHere says whether a partition has its log and the future one, each in a live directory.
+func (m *Manager) bothHere(tp metadata.TopicPartition, future *entry) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.futures[tp] == future && m.logs[tp] != nil
+}
+
+// settleSwap makes the name and all that the log holds durable, before the one that has it too goes.
+func (m *Manager) settleSwap(e *entry) error {
+	if err := m.opts.FS.SyncDir(e.dir.path); err != nil {
+		m.failDir(e.dir, err)
+		return fmt.Errorf("%s: %w: %w", e.dir.path, kerr.KafkaStorageError, err)
+	}
+	if err := e.log.SaveEpochs(); err != nil {
+		return err
+	}
+	return e.log.Flush(false)
 }
 
 // swapMarker is an empty file in a future log that is about to replace the partition's log.
@@ -188,21 +217,42 @@ func (m *Manager) mark(logDir string) error {
 	return m.opts.FS.SyncDir(logDir)
 }
 
+func (m *Manager) unmark(e *entry) {
+	if err := vfs.RemoveIfExists(m.opts.FS, filepath.Join(e.log.Dir(), swapMarker)); err != nil {
+		m.warn("removal of a move's marker", err)
+	}
+}
+
 // afterSwap tells two logs of one partition apart that a crash in the middle of Swap left: one has the marker. Without it they are something else. At the
-// swap they were equal; what was written since is in one of them, and a loss of power may have cost the other's end.
+// swap they were equal; what was written since is in one of them, and a loss of power may have cost the other's end. So the one that has the later leader epoch is
+// kept, or of one epoch the longer one. Records that were deleted by request stay so.
 func (m *Manager) afterSwap(a, b *entry) (keep, drop *entry, ok bool) {
 	marked := false
 	for _, e := range []*entry{a, b} {
 		there, err := vfs.Exists(m.opts.FS, filepath.Join(e.log.Dir(), swapMarker))
 		marked = marked || there && err == nil
 	}
-	if !marked || a.log.TopicID() != b.log.TopicID() || a.log.LatestEpoch() != b.log.LatestEpoch() {
+	if !marked || a.log.TopicID() != b.log.TopicID() {
 		return nil, nil, false
 	}
-	if b.log.LogEndOffset() > a.log.LogEndOffset() {
-		return b, a, true
+	keep, drop = a, b
+	if cmp.Or(cmp.Compare(b.log.LatestEpoch(), a.log.LatestEpoch()), cmp.Compare(b.log.LogEndOffset(), a.log.LogEndOffset())) > 0 {
+		keep, drop = b, a
 	}
-	return a, b, true
+	return keep, drop, true
+}
+
+// superseded is a log that afterSwap decided against, and the one that is kept.
+type superseded struct{ keep, drop *entry }
+
+// takeOver has the log that is kept know what the checkpoints of the other one's directory promised, durably.
+func (m *Manager) takeOver(s superseded) error {
+	keep, drop := s.keep.log, s.drop.log
+	keep.UpdateHighWatermark(max(keep.HighWatermark(), drop.HighWatermark()))
+	if _, err := keep.IncrementLogStartOffset(min(drop.LogStartOffset(), keep.HighWatermark())); err != nil {
+		return err
+	}
+	return errors.Join(m.checkpointLogStarts(s.keep.dir), m.checkpointHighWatermarks(s.keep.dir))
 }
 
 // dropSuperseded deletes the logs that afterSwap decided against.
@@ -212,12 +262,20 @@ func (m *Manager) dropSuperseded() {
 	m.superseded = nil
 	m.mu.Unlock()
 	var tps []metadata.TopicPartition
-	for _, e := range list {
-		tps = append(tps, e.log.TopicPartition())
+	var keep, drop []*entry
+	for _, s := range list {
+		if err := m.takeOver(s); err != nil { // the next start finds both again
+			m.logger.Error("superseded log stays", "topicPartition", s.drop.log.TopicPartition().String(), "error", err)
+			s.drop.log.Close()
+			continue
+		}
+		tps, keep, drop = append(tps, s.drop.log.TopicPartition()), append(keep, s.keep), append(drop, s.drop)
 	}
-	for i, err := range m.retireEntries(tps, list, (*logstore.Log).MarkDeleted, true) {
+	for i, err := range m.retireEntries(tps, drop, (*logstore.Log).MarkDeleted, true) {
 		if err != nil {
 			m.logger.Error("superseded log could not be deleted", "topicPartition", tps[i].String(), "error", err)
+			continue
 		}
+		m.unmark(keep[i])
 	}
 }

@@ -221,15 +221,19 @@ func (m *Manager) enter(f found, d *dir, l *logstore.Log) error {
 		return nil
 	}
 	mine := &entry{l, d}
-	keep, drop, ok := m.afterSwap(other, mine)
-	if f.future || !ok {
+	var keep, drop *entry
+	ok := !f.future
+	if ok {
+		keep, drop, ok = m.afterSwap(other, mine)
+	}
+	if !ok {
 		return &duplicateError{fmt.Errorf("duplicate log directories for %s: %s and %s; delete one of them by hand, best the one in a log directory that failed lately",
 			f.tp, f.path, other.log.Dir())}
 	}
-	m.logger.Warn("a move between log directories was cut short at its end; the longer log is kept", "kept", keep.log.Dir(), "endOffset", keep.log.LogEndOffset(),
+	m.logger.Warn("a move between log directories was cut short at its end; one of two logs is kept", "kept", keep.log.Dir(), "endOffset", keep.log.LogEndOffset(),
 		"deleted", drop.log.Dir(), "deletedEndOffset", drop.log.LogEndOffset())
 	m.logs[f.tp] = keep
-	m.superseded = append(m.superseded, drop)
+	m.superseded = append(m.superseded, superseded{keep, drop})
 	return nil
 }
 

@@ -77,7 +77,7 @@ type Manager struct {
 	making   map[metadata.TopicPartition]chan struct{} // closed when made, or not
 	removals map[*removal]struct{}
 	// superseded are logs found at start that another one has replaced.
-	superseded []*entry
+	superseded []superseded
 	closed     bool
 	leftover   []func()       // what is left to do for directories that failed since closed was set
 	failing    sync.WaitGroup // failDir under way, which adds to leftover
