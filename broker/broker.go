@@ -271,6 +271,10 @@ func (b *Broker) startSettings(ctx context.Context, _ Options) error {
 		return err
 	}
 	b.did(b.settings.Close)
+	for c := (*config.Broker)(nil); c != b.settings.Broker(); { // again if it changed meanwhile: OnBroker is told of changes only, and may have been before us
+		c = b.settings.Broker()
+		b.throttles.limit(c)
+	}
 	return nil
 }
 

@@ -19,6 +19,7 @@ import (
 
 	"gokafka/internal/vfs"
 	"gokafka/metadata"
+	"gokafka/quota"
 )
 
 // twoDirs are log directories of a broker of its own.
@@ -219,6 +220,9 @@ func TestThrottledMove(t *testing.T) {
 	if f := future(); f.Dir != dirs[0] {
 		t.Errorf("after a kill: %+v", f)
 	}
+	if br.throttles.dirs.Record(1 << 20); !br.throttles.dirs.Exceeded() {
+		t.Error("the limit was forgotten")
+	}
 	// Elsewhere: the first future log goes.
 	eventually(t, "the partition is served", func() bool { return alterDir(t, adm, 0, "t", dirs[1]) == nil })
 	if dir, to := where(br, tp); dir != from || to != dirs[1] {
@@ -241,6 +245,23 @@ func TestThrottledMove(t *testing.T) {
 	}
 }
 
+// The limits that were set by request are there after a restart, before anything changes again.
+func TestThrottlesOutliveARestart(t *testing.T) {
+	dir := t.TempDir()
+	br := startBroker(t, dir, nil)
+	adm := kadm.NewClient(client(t, br))
+	for _, key := range []string{"leader.replication.throttled.rate", "follower.replication.throttled.rate", dirRate} {
+		setBroker(t, adm, 0, key, "1000")
+	}
+	br.kill()
+	br = startBroker(t, dir, nil)
+	for what, q := range map[string]*quota.Replication{"leader": br.throttles.leader, "follower": br.throttles.follower, "directories": br.throttles.dirs} {
+		if q.Record(1 << 20); !q.Exceeded() {
+			t.Errorf("the limit of the %s was forgotten", what)
+		}
+	}
+}
+
 // The topic is deleted while its log is being moved: nothing of it stays in any directory, and the name is free.
 func TestTopicIsDeletedWhileItMoves(t *testing.T) {
 	a, b, props := twoDirs(t.TempDir())
@@ -251,9 +272,13 @@ func TestTopicIsDeletedWhileItMoves(t *testing.T) {
 	setBroker(t, adm, 0, dirRate, "1")
 	tp := metadata.TopicPartition{Topic: "t"}
 	for range 3 {
-		if _, err := adm.CreateTopic(t.Context(), 1, 1, nil, "t"); err != nil {
-			t.Fatal(err)
-		}
+		eventually(t, "the name is free", func() bool {
+			_, err := adm.CreateTopic(t.Context(), 1, 1, nil, "t")
+			if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
+				t.Fatal(err)
+			}
+			return err == nil
+		})
 		for range 3 {
 			if err := cl.ProduceSync(t.Context(), &kgo.Record{Topic: "t", Value: make([]byte, 1<<19)}).FirstErr(); err != nil {
 				t.Fatal(err)
@@ -291,8 +316,13 @@ func TestReplicasMoveBetweenDirectories(t *testing.T) {
 		p := c.brokers[0].cache.Image().Partition(tp)
 		return p != nil && len(p.ISR) == 2
 	})
-	stop := writer(t, cl, "t")
 	replicas := c.brokers[0].cache.Image().Partition(tp).Replicas
+	c.eventually("both have made their logs", func() bool {
+		first, _ := where(c.brokers[replicas[0]], tp)
+		second, _ := where(c.brokers[replicas[1]], tp)
+		return first != "" && second != ""
+	})
+	stop := writer(t, cl, "t")
 	other := func(id int32) string {
 		dir, _ := where(c.brokers[id], tp)
 		return filepath.Join(filepath.Dir(dir), map[string]string{"a": "b", "b": "a"}[filepath.Base(dir)])
