@@ -425,17 +425,35 @@ func (s *simulation) changeTopics() string {
 	}
 }
 
-// moveDir asks a broker to have all its partitions of the topic in one of its directories.
+// moveDir asks a broker to have all its partitions of the topic in one of its directories, at once or so slowly that much happens meanwhile.
 func (s *simulation) moveDir() {
-	id, dir := s.dirs.IntN(len(s.up)), simDirs[s.dirs.IntN(len(simDirs))]
-	s.steps = append(s.steps, fmt.Sprintf("move the logs of %d to %s", id, dir))
+	id, dir, rate := s.dirs.IntN(len(s.up)), simDirs[s.dirs.IntN(len(simDirs))], []string{"2000", noThrottle}[s.dirs.IntN(2)]
+	s.steps = append(s.steps, fmt.Sprintf("move the logs of %d to %s, %s bytes a second", id, dir, rate))
 	var set kadm.TopicsSet
 	for p := range int32(simPartitions) {
 		set.Add(simTopic, p)
 	}
 	var r kadm.AlterReplicaLogDirsReq
 	r.Add(dir, set)
-	s.administer(func(ctx context.Context, adm *kadm.Client) { _, _ = adm.AlterBrokerReplicaLogDirs(ctx, int32(id), r) })
+	s.administer(func(ctx context.Context, adm *kadm.Client) {
+		_, _ = adm.AlterBrokerConfigs(ctx, []kadm.AlterConfig{{Op: kadm.SetConfig, Name: dirRate, Value: &rate}}, int32(id))
+		_, _ = adm.AlterBrokerReplicaLogDirs(ctx, int32(id), r)
+	})
+}
+
+const noThrottle = "1000000000"
+
+// unthrottle lets moves between log directories end.
+func (s *simulation) unthrottle() {
+	cl := s.client()
+	defer cl.Close()
+	adm := kadm.NewClient(cl)
+	for id := range s.up {
+		s.eventually(fmt.Sprintf("broker %d is told its new limit", id), func() bool {
+			got, err := adm.AlterBrokerConfigs(context.Background(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: dirRate, Value: kadm.StringPtr(noThrottle)}}, int32(id))
+			return err == nil && got[0].Err == nil
+		})
+	}
 }
 
 func (s *simulation) reach(id int) {
@@ -471,6 +489,7 @@ func (s *simulation) heal() {
 	for p := range simPartitions {
 		s.check(p)
 	}
+	s.unthrottle()
 	s.eventually("brokers, znodes and directories agree", func() bool { return s.disagreement() == "" })
 	if why := s.disagreement(); why != "" {
 		s.t.Error(why)

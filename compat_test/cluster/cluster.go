@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -26,7 +27,7 @@ const patience = 2 * time.Minute
 // Options are what a test wants.
 type Options struct {
 	Targets []harness.Target  // one for each broker, by its id
-	Props   map[string]string // of all brokers
+	Props   map[string]string // of all brokers; {id} stands for a broker's id
 	// Own are properties of gokafka's brokers alone.
 	Own map[string]string
 	// JVM are options for Apache's JVMs, instead of those for a quick start.
@@ -77,6 +78,9 @@ func (c *Cluster) Join(ctx context.Context, target harness.Target) error {
 		maps.Copy(props, c.options.Own)
 	}
 	id := len(c.Brokers)
+	for k, v := range props {
+		props[k] = strings.ReplaceAll(v, "{id}", strconv.Itoa(id))
+	}
 	b, err := harness.NewBroker(target, filepath.Join(c.dir, strconv.Itoa(id)), harness.Options{ID: id, ZooKeeper: c.ZooKeeper.Addr, Props: props, JVM: c.options.JVM})
 	if err != nil {
 		return err
