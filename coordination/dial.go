@@ -122,7 +122,7 @@ func (d *dialer) closeLast() {
 	}
 }
 
-// conn is a connection that mends two faults of the library and marks I/O errors.
+// conn is a connection that mends three faults of the library and marks I/O errors.
 //
 // The first fault: after a reconnect the library re-sends its watches with the newest zxid it has seen as "changes up
 // to here are known", but reads that number after requests may already have been answered on the new connection. A
@@ -131,6 +131,10 @@ func (d *dialer) closeLast() {
 //
 // The second: it reads that number without a lock while the receiver may write it. Answers are held back until the
 // watches are on their way (or a short time has passed, as there may be none).
+//
+// The third: a request that cannot be written is answered when it fails, again when the connection ends, and, if it was asked for while the library was being
+// closed, once more at that moment. There is room for two answers; where the asker has gone, the third waits for ever, and with it the end of the Generation. So a write
+// that fails ends the connection and counts as done: the reader, who notices, has all requests answered.
 type conn struct {
 	net.Conn
 	armed func() bool
@@ -153,8 +157,9 @@ type conn struct {
 
 // Write gets exactly one frame: length, then the connect request, or xid, opcode and body.
 func (c *conn) Write(b []byte) (int, error) {
+	handshake := !c.wrote // nobody reads beside it
 	switch {
-	case !c.wrote:
+	case handshake:
 		c.wrote = true
 		if len(b) >= 16 { // length 4, protocol version 4, last zxid seen 8
 			copy(c.lastZxid[:], b[8:16])
@@ -166,8 +171,13 @@ func (c *conn) Write(b []byte) (int, error) {
 		c.sentOnce.Do(func() { close(c.watchesSent) })
 	}
 	n, err := c.Conn.Write(b)
-	if err != nil {
+	switch {
+	case err == nil:
+	case handshake:
 		err = &lossError{err}
+	default:
+		_ = c.Conn.Close()
+		return len(b), nil
 	}
 	return n, err
 }

@@ -2,6 +2,7 @@ package coordination
 
 import (
 	"encoding/binary"
+	"errors"
 	"net"
 	"sync/atomic"
 	"testing"
@@ -75,6 +76,28 @@ func TestResentWatches(t *testing.T) {
 }
 
 // Without watches nothing is held back, and neither is anything on a first connection.
+// broken is a connection that takes nothing.
+type broken struct {
+	net.Conn
+	closed int
+}
+
+func (b *broken) Write([]byte) (int, error) { return 0, errors.New("reset") }
+func (b *broken) Close() error              { b.closed++; return nil }
+
+// A handshake that cannot be written fails; of a later request the reader is told alone, by the end of the connection.
+func TestFailedWrites(t *testing.T) {
+	b := &broken{}
+	c := &conn{Conn: b, armed: func() bool { return false }}
+	if _, err := c.Write(resumeFrame(0)); !isLoss(err) || b.closed != 0 {
+		t.Errorf("the handshake: %v, closed %d times", err, b.closed)
+	}
+	request := make([]byte, 30)
+	if n, err := c.Write(request); err != nil || n != len(request) || b.closed != 1 {
+		t.Errorf("a request: %d, %v, closed %d times", n, err, b.closed)
+	}
+}
+
 func TestNothingHeldBack(t *testing.T) {
 	for _, c := range []struct {
 		zxid  uint64
