@@ -189,7 +189,11 @@ func (ms *movers) make(mv *move) error {
 			}
 			continue
 		}
+		start := future.LogStartOffset()
 		n, err := m.copyMore(current, future)
+		if future.LogStartOffset() != start {
+			p.changed() // deletions of records wait for the future log too
+		}
 		caughtUp := err == nil && n == 0
 		if caughtUp && !synced {
 			// So that there is little to sync between the swap and the end of the log that was in use.

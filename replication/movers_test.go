@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -190,5 +191,40 @@ func TestReplicaIsTakenAwayWhileItMoves(t *testing.T) {
 	must(t, n.apply(state(1, 2, 2, 1)))
 	if dir := mustDir(n, 0); len(n.values()) != 0 {
 		t.Errorf("the new log in %s has %v", dir, n.values())
+	}
+}
+
+// A deletion of records waits for the future log, and ends when that has followed, though it is not swapped in yet.
+func TestDeletionOfRecordsWaitsForTheFutureLog(t *testing.T) {
+	n := newNode(t, 1, nil)
+	n.lead(0)
+	n.live(1)
+	_, to := n.dirOf(0)
+	at, release := make(chan struct{}, 1), make(chan struct{})
+	var first sync.Once
+	hook := func(op vfs.Op) error {
+		switch {
+		case op.Kind == vfs.OpWrite && strings.HasPrefix(op.Name, to+"/t-0.") && strings.HasSuffix(op.Name, ".log"):
+			first.Do(func() {
+				at <- struct{}{}
+				<-release
+			})
+		case op.Kind == vfs.OpOpen && strings.HasSuffix(op.Name, "-swap"):
+			return syscall.ENOSPC
+		}
+		return nil
+	}
+	n.hook.Store(&hook)
+	must(t, n.moveTo(0, to))
+	<-at
+	d, done := n.deleteTo(ToHighWatermark), make(chan struct{})
+	must(t, d[0].Err)
+	if n.Deleted(d, time.Hour, func() { close(done) }) {
+		t.Errorf("done while the future log has nothing: %+v", d[0])
+	}
+	close(release)
+	<-done
+	if d[0].Err != nil || d[0].LowWatermark != 1 || mustDir(n, 0) == to {
+		t.Errorf("%+v", d[0])
 	}
 }
