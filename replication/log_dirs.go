@@ -30,48 +30,59 @@ func (m *Manager) AlterLogDirs(ctx context.Context, list []DirMove) error {
 		return err
 	}
 	defer func() { <-m.turn }()
+	var wanted []logdir.NewLog
+	var of []*DirMove
 	for i := range list {
 		mv := &list[i]
-		if mv.Err = m.alterLogDir(mv); mv.Err != nil {
+		n, err := m.judgeMove(mv)
+		if mv.Err = err; err == nil {
+			wanted, of = append(wanted, n), append(of, mv)
+		}
+	}
+	futures, errs := m.logs.MakeFutures(wanted)
+	for i, mv := range of {
+		if mv.Err = errs[i]; mv.Err != nil || futures[i] == nil {
+			continue
+		}
+		p := m.Partition(mv.TopicPartition)
+		p.setFuture(futures[i])
+		m.movers.start(p)
+	}
+	for i := range list {
+		if mv := &list[i]; mv.Err != nil {
 			m.logger.Warn("Log directory of a partition cannot be changed", "topicPartition", mv.TopicPartition.String(), "dir", mv.Dir, "error", mv.Err)
 		}
 	}
 	return nil
 }
 
-func (m *Manager) alterLogDir(mv *DirMove) error {
+// judgeMove says what future log is to be made, or why a partition is not moved. A move of it to another directory is ended, and the wish noted.
+func (m *Manager) judgeMove(mv *DirMove) (n logdir.NewLog, err error) {
 	if err := m.logs.CanMove(mv.TopicPartition, mv.Dir); err != nil {
-		return err
+		return n, err
 	}
 	p := m.Partition(mv.TopicPartition)
 	if p != nil {
 		if p.isOffline() {
-			return p.errorf(kerr.KafkaStorageError, "the log directory is offline")
+			return n, p.errorf(kerr.KafkaStorageError, "the log directory is offline")
 		}
 		if _, dir, ok := m.logs.Future(p.tp); ok && dir != mv.Dir {
-			m.movers.stop([]metadata.TopicPartition{p.tp})
-			p.setFuture(nil)
+			m.stopMoves([]metadata.TopicPartition{p.tp})
 			m.logs.DropFuture(p.tp)
 		}
 	}
 	m.logs.Wish(mv.TopicPartition, mv.Dir)
 	if p == nil {
 		if err := m.unknown(mv.TopicPartition); !errors.Is(err, kerr.NotLeaderForPartition) {
-			return err
+			return n, err
 		}
-		return fmt.Errorf("%s: %w", mv.TopicPartition, kerr.ReplicaNotAvailable)
+		return n, fmt.Errorf("%s: %w", mv.TopicPartition, kerr.ReplicaNotAvailable)
 	}
 	log := p.currentLog()
 	if log == nil {
-		return p.errorf(kerr.ReplicaNotAvailable, "there is no log yet")
+		return n, p.errorf(kerr.ReplicaNotAvailable, "there is no log yet")
 	}
-	future, err := m.logs.MakeFuture(logdir.NewLog{TopicPartition: p.tp, TopicID: log.TopicID(), Config: p.cfg.Load()}, mv.Dir)
-	if err != nil || future == nil {
-		return err
-	}
-	p.setFuture(future)
-	m.movers.start(p)
-	return nil
+	return logdir.NewLog{TopicPartition: p.tp, TopicID: log.TopicID(), Config: p.cfg.Load(), Dir: mv.Dir}, nil
 }
 
 // resumeMoves goes on with moves that partitions had when they were last stopped, or when the broker was. Called by the holder of the turn, after roles were

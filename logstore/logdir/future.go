@@ -63,48 +63,70 @@ func (m *Manager) Future(tp metadata.TopicPartition) (l *logstore.Log, dir strin
 	return nil, "", false
 }
 
-// MakeFuture makes an empty future log of a partition in the directory at path; nil if the partition is in that directory. One that is there already is
-// returned if it is in that directory, else it is an error. While a directory is offline none is made: the partition might have one there. The holder
-// of the replication turn calls it.
-func (m *Manager) MakeFuture(n NewLog, path string) (*logstore.Log, error) {
-	j := &job{NewLog: n}
-	m.mu.Lock()
-	current, future := m.logs[n.TopicPartition], m.futures[n.TopicPartition]
-	i := slices.IndexFunc(m.dirs, func(d *dir) bool { return d.path == path })
-	offline, closed := len(m.offline) > 0, m.closed
-	if i >= 0 {
-		j.dir = m.dirs[i]
+// MakeFutures makes empty future logs of partitions in the directories that the requests name, with one sync for each directory; nil for a partition that is in its
+// directory already. One that is there is returned if it is in that directory, else it is an error. While a directory is offline none is made: the partition might have
+// one there. The holder of the replication turn calls it; no partition is named twice.
+func (m *Manager) MakeFutures(list []NewLog) ([]*logstore.Log, []error) {
+	logs, errs := make([]*logstore.Log, len(list)), make([]error, len(list))
+	byDir := map[*dir][]*job{}
+	for i, n := range list {
+		j := &job{NewLog: n, index: i}
+		if logs[i], errs[i] = m.reserveFuture(j); j.dir == nil {
+			continue
+		}
+		if m.stageAs(j, logstore.DirName(n.TopicPartition, logstore.FutureDirSuffix)); j.err != nil {
+			errs[i] = j.err
+			continue
+		}
+		byDir[j.dir] = append(byDir[j.dir], j)
 	}
-	m.mu.Unlock()
+	for d, jobs := range byDir {
+		m.commit(d, jobs)
+		for _, j := range jobs {
+			m.publishFuture(j)
+			logs[j.index], errs[j.index] = j.log, j.err
+		}
+	}
+	return logs, errs
+}
+
+// reserveFuture sets the job's directory if a future log is to be made.
+func (m *Manager) reserveFuture(j *job) (*logstore.Log, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	current, future := m.logs[j.TopicPartition], m.futures[j.TopicPartition]
+	i := slices.IndexFunc(m.dirs, func(d *dir) bool { return d.path == j.Dir })
 	switch {
-	case closed:
+	case m.closed:
 		return nil, errClosed
 	case current == nil:
-		return nil, fmt.Errorf("%s: there is no log to move: %w", n.TopicPartition, kerr.NotLeaderForPartition)
-	case current.dir.path == path:
+		return nil, fmt.Errorf("%s: there is no log to move: %w", j.TopicPartition, kerr.ReplicaNotAvailable)
+	case current.dir.path == j.Dir:
 		return nil, nil
-	case future != nil && future.dir.path == path:
+	case future != nil && future.dir.path == j.Dir:
 		return future.log, nil
 	case future != nil:
-		return nil, fmt.Errorf("%s is being moved to %s", n.TopicPartition, future.dir.path)
-	case offline || j.dir == nil:
-		return nil, fmt.Errorf("can not create log for %s because log directories are offline: %w", n.TopicPartition, kerr.KafkaStorageError)
+		return nil, fmt.Errorf("%s is being moved to %s", j.TopicPartition, future.dir.path)
+	case len(m.offline) > 0 || i < 0:
+		return nil, fmt.Errorf("can not create log for %s because log directories are offline: %w", j.TopicPartition, kerr.KafkaStorageError)
 	}
-	if m.stageAs(j, logstore.DirName(n.TopicPartition, logstore.FutureDirSuffix)); j.err != nil {
-		return nil, j.err
-	}
-	if m.commit(j.dir, []*job{j}); j.err != nil {
-		return nil, j.err
+	j.dir = m.dirs[i]
+	return nil, nil
+}
+
+func (m *Manager) publishFuture(j *job) {
+	if j.err != nil {
+		return
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if _, failed := m.offline[j.dir.path]; failed || m.closed {
 		j.log.MarkOffline()
-		return nil, fmt.Errorf("log directory %s of %s failed meanwhile: %w", j.dir.path, n.TopicPartition, kerr.KafkaStorageError)
+		j.log, j.err = nil, fmt.Errorf("log directory %s of %s failed meanwhile: %w", j.dir.path, j.TopicPartition, kerr.KafkaStorageError)
+		return
 	}
-	delete(m.wished, n.TopicPartition)
-	m.futures[n.TopicPartition] = &entry{j.log, j.dir}
-	return j.log, nil
+	delete(m.wished, j.TopicPartition)
+	m.futures[j.TopicPartition] = &entry{j.log, j.dir}
 }
 
 // DropFuture deletes the partition's future log, if there is one.

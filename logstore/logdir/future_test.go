@@ -27,6 +27,46 @@ func fill(t *testing.T, current, future *logstore.Log) {
 	}
 }
 
+func makeFuture(m *Manager, n NewLog, dir string) (*logstore.Log, error) {
+	n.Dir = dir
+	logs, errs := m.MakeFutures([]NewLog{n})
+	return logs[0], errs[0]
+}
+
+// Many moves at once cost one sync for each directory: roles are not given meanwhile.
+func TestManyMovesBeginWithFewSyncs(t *testing.T) {
+	syncs := 0
+	fs := vfs.NewFaulty(vfs.NewMem(), func(op vfs.Op) error {
+		if op.Kind == vfs.OpSync || op.Kind == vfs.OpSyncDir || op.Kind == vfs.OpSyncVolume {
+			syncs++
+		}
+		return nil
+	})
+	m := openManager(t, testOptions(fs, "/d0", "/d1", "/d2"))
+	var list []NewLog
+	for p := range 300 {
+		n := newLog("t", p)
+		n.Dir = "/d0"
+		list = append(list, n)
+	}
+	_, errs := m.CreateAll(list)
+	must(t, errors.Join(errs...))
+	for i := range list {
+		list[i].Dir = []string{"/d0", "/d1", "/d2"}[i%3]
+	}
+	syncs = 0
+	logs, errs := m.MakeFutures(list)
+	must(t, errors.Join(errs...))
+	for i, l := range logs {
+		if (l == nil) != (i%3 == 0) {
+			t.Errorf("partition %d: %v", i, l)
+		}
+	}
+	if syncs > 10 {
+		t.Errorf("%d syncs", syncs)
+	}
+}
+
 // A kill or a loss of power at each call to the file system of a move between directories: the next start has the partition once, with all its
 // records; after a loss of power with those that were flushed, though the future log's own end was not. Records that were deleted, as the checkpoint says, stay so.
 // A second start finds nothing left to mend.
@@ -78,10 +118,10 @@ func TestMoveIsCutShortAnywhere(t *testing.T) {
 		f()
 	}
 	set(func() { moving = true })
-	if l, err := m.MakeFuture(n0, "/d0"); err != nil || l != nil {
+	if l, err := makeFuture(m, n0, "/d0"); err != nil || l != nil {
 		t.Fatalf("to where it is: %v, %v", l, err)
 	}
-	future, err := m.MakeFuture(n0, "/d1")
+	future, err := makeFuture(m, n0, "/d1")
 	must(t, err)
 	fill(t, current, future)
 	must(t, future.Flush(true))
@@ -165,7 +205,7 @@ func TestDirectoryFailsAtTheEndOfAMove(t *testing.T) {
 	must(t, err)
 	appendTo(t, current, 3)
 	appendTo(t, current, 3)
-	future, err := m.MakeFuture(n0, "/d1")
+	future, err := makeFuture(m, n0, "/d1")
 	must(t, err)
 	fill(t, current, future)
 	broken = true
@@ -210,7 +250,7 @@ func TestSwapOnAFullDisk(t *testing.T) {
 	n.Dir = "/d0"
 	_, err := m.GetOrCreate(n)
 	must(t, err)
-	future, err := m.MakeFuture(n, "/d1")
+	future, err := makeFuture(m, n, "/d1")
 	must(t, err)
 	swap := func(swap func() error) error { return swap() }
 	full = true
@@ -264,9 +304,9 @@ func TestWhereALogCanMove(t *testing.T) {
 	if l.Dir() != "/d1/t-0" {
 		t.Errorf("made in %s", l.Dir())
 	}
-	future, err := m.MakeFuture(n, "/d0")
+	future, err := makeFuture(m, n, "/d0")
 	must(t, err)
-	if again, err := m.MakeFuture(n, "/d0"); err != nil || again != future {
+	if again, err := makeFuture(m, n, "/d0"); err != nil || again != future {
 		t.Errorf("asked twice: %v", err)
 	}
 	m.failDir(m.dirs[0], errors.New("broken"))
@@ -291,7 +331,7 @@ func TestDeletionTakesTheFutureLog(t *testing.T) {
 	n.Dir = "/d0"
 	_, err := m.GetOrCreate(n)
 	must(t, err)
-	_, err = m.MakeFuture(n, "/d1")
+	_, err = makeFuture(m, n, "/d1")
 	must(t, err)
 	must(t, m.Delete(n.TopicPartition))
 	must(t, m.Close())
