@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -227,4 +228,23 @@ func TestDeletionOfRecordsWaitsForTheFutureLog(t *testing.T) {
 	if d[0].Err != nil || d[0].LowWatermark != 1 || mustDir(n, 0) == to {
 		t.Errorf("%+v", d[0])
 	}
+}
+
+// A replica was moved to another broker while this one was down, and its log is gone with its directory: the future log is a stray.
+func TestFutureLogOfAReplicaThatIsElsewhere(t *testing.T) {
+	disk := vfs.NewMem()
+	n := openNode(t, 1, disk, nil, func(o *Options) { o.DirQuota = slowDirs() })
+	n.lead(0)
+	from, to := n.dirOf(0)
+	must(t, n.moveTo(0, to))
+	n.down()
+	must(t, disk.RemoveAll(from+"/t-0"))
+	n = openNode(t, 1, disk, nil, func(o *Options) {
+		o.Assigned = func(context.Context, string) (map[int32][]int32, error) { return map[int32][]int32{0: {2, 3}}, nil }
+		o.Topics = func(context.Context) ([]string, error) { return []string{"t"}, nil }
+	})
+	_, _, err := n.UpdateMetadata(t.Context(), 1, metadata.Update{Topics: []metadata.TopicUpdate{{Name: "t", ID: topicID,
+		Partitions: []metadata.PartitionUpdate{{Index: 0, PartitionState: metadata.PartitionState{Leader: 2, LeaderEpoch: 3, ISR: []int32{2, 3}}, Replicas: []int32{2, 3}}}}}})
+	must(t, err)
+	eventually(t, "the future log is deleted", func() bool { _, _, ok := n.logs.Future(t0); return !ok })
 }

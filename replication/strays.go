@@ -68,7 +68,8 @@ func (s *strays) isStray(im *metadata.Image, tp metadata.TopicPartition) bool {
 	if part == nil || slices.Contains(part.Replicas, s.m.brokerID) {
 		return false
 	}
-	if _, ok := s.m.logs.Get(tp); !ok {
+	_, here := s.m.logs.Get(tp)
+	if _, _, moving := s.m.logs.Future(tp); !here && !moving {
 		return false
 	}
 	p := s.m.Partition(tp)
