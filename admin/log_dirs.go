@@ -80,7 +80,7 @@ func DescribeLogDirs(ctx context.Context, o Options, brokers []int32, topics []s
 		for _, id := range brokers {
 			dirs, err := dirsOf(ctx, c, id, req)
 			if err != nil {
-				dirs = LogDirs{{Broker: id, Error: show.Line(err.Error()), TotalBytes: -1, UsableBytes: -1}}
+				dirs = LogDirs{{Broker: id, Error: show.Line(err.Error()), TotalBytes: -1, UsableBytes: -1, Replicas: []LogDirReplica{}}}
 			}
 			out = append(out, dirs...)
 		}
