@@ -52,6 +52,8 @@ func CloseAll(fs vfs.FS, parent string, logs []*Log) []error {
 // beginClose ends the log's use and writes what a clean directory has. The job is what is to be synced, nil if the log was not open.
 // It leaves flushMu held: a flush under way is over, and no other begins before endClose.
 func (l *Log) beginClose() (*flushJob, error) {
+	l.swapMu.Lock() // a swap of cleaned segments is over, and none begins on a log that is closed
+	defer l.swapMu.Unlock()
 	l.flushMu.Lock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -121,6 +123,8 @@ func (l *Log) MarkDeleted() error { return l.retireAs(DeleteDirSuffix) }
 func (l *Log) MarkStray() error { return l.retireAs(StrayDirSuffix) }
 
 func (l *Log) retireAs(suffix string) error {
+	l.swapMu.Lock()
+	defer l.swapMu.Unlock()
 	l.mu.Lock()
 	if s := logState(l.state.Load()); s != stateOpen {
 		l.mu.Unlock()

@@ -94,6 +94,9 @@ func (l *Log) adopt(ld *loader) {
 	l.segs.Store(&ld.segs)
 	l.epochs, l.producers = ld.epochs, ld.producers
 	l.lastFlush = l.clock.Mono()
+	if l.cleanedTo.Store(-1); ld.opts.Cleaned {
+		l.cleanedTo.Store(ld.opts.CleanedTo)
+	}
 	l.recoveryPoint.Store(max(ld.recoveryPoint, ld.logStart))
 	l.checkpointed.Store(ld.opts.RecoveryPoint)
 	l.logStart.Store(ld.logStart)

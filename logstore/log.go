@@ -47,6 +47,11 @@ type Log struct {
 	idMu      sync.Mutex
 	idUnsaved atomic.Bool
 
+	// swapMu keeps truncations, and the log's end, away while cleaned segments take the place of others. Before flushMu and mu.
+	swapMu sync.Mutex
+	// cleanedTo is the first offset that the cleaner has not looked at, -1 for a log that was never cleaned.
+	cleanedTo atomic.Int64
+
 	flushMu       sync.Mutex // held over the syncs of a flush, before mu
 	recoveryPoint atomic.Int64
 	// checkpointed is the recovery point in the checkpoint file, which must not stay above a truncation.
@@ -100,8 +105,11 @@ type Options struct {
 	CleanShutdown  bool
 	Cleaned        bool // the cleaner's checkpoint names the log: it was compacted once, whatever its topic is now
 
-	// OnRecoveryPointLowered is called, without locks, before a truncation below the recovery point in the checkpoint file. It writes that
-	// file: a half done truncation, and what is appended next, must not be taken as flushed after a crash. Nil: the caller sees to it.
+	// CleanedTo is what the cleaner's checkpoint says; it counts if Cleaned.
+	CleanedTo int64
+
+	// OnRecoveryPointLowered is called, without locks, before a truncation below the recovery point in the checkpoint file, or below the
+	// cleaner's. It writes those files: a half done truncation, and what is appended next, must not be taken as flushed after a crash. Nil: the caller sees to it.
 	OnRecoveryPointLowered func(*Log) error
 	// OnIOError is told once when an error of the file system took the log offline. It is called without locks, by any goroutine.
 	OnIOError func(error)

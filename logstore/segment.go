@@ -28,7 +28,7 @@ type segment struct {
 
 	size atomic.Int64 // bytes of whole batches in the file
 
-	suffix atomic.Pointer[string] // "" or ".deleted"
+	suffix atomic.Pointer[string] // "", ".deleted", or those of a segment that is being cleaned
 
 	// Guarded by Log.mu.
 	dirty          bool  // the .log has changed since its last sync
@@ -85,7 +85,13 @@ func maxSegmentAge(cfg *config.Topic) time.Duration {
 // createSegment makes the files of a new active segment; leftovers of the same name are replaced. The .log is the first, as in Kafka: a kill leaves no
 // index without a log. After an error none is left: an empty .log would cut off, at the next load, what the segment before it holds by then.
 func createSegment(e *env, base int64, cfg *config.Topic, nowMs int64) (*segment, error) {
+	return createSegmentAs(e, base, "", cfg, nowMs)
+}
+
+// createSegmentAs is createSegment with a suffix behind the names of the files.
+func createSegmentAs(e *env, base int64, suffix string, cfg *config.Topic, nowMs int64) (*segment, error) {
 	s := newSegmentShell(e, base, cfg, nowMs)
+	s.suffix.Store(&suffix)
 	s.maxTs, s.maxTsOffset, s.dirty = record.NoTimestamp, base, true
 	if err := vfs.RemoveIfExists(e.fs, s.path(txnSuffix)); err != nil {
 		return nil, ioErr("remove old transaction index", err)
@@ -532,20 +538,21 @@ func (s *segment) largestTimestamp() (int64, error) {
 }
 
 // renameDeleted marks the files for removal. What is missing does not matter.
-func (s *segment) renameDeleted() error {
-	old := ""
-	files := []string{logSuffix, indexSuffix, timeSuffix, txnSuffix}
-	for _, suffix := range files {
-		name := s.env.dir.path(offsetName(s.base, suffix) + old)
+func (s *segment) renameDeleted() error { return s.changeSuffix(deletedSuffix) }
+
+// changeSuffix renames the files, the .log first. What is missing does not matter.
+func (s *segment) changeSuffix(to string) error {
+	old := *s.suffix.Load()
+	for _, suffix := range []string{logSuffix, indexSuffix, timeSuffix, txnSuffix} {
+		name := s.env.dir.path(offsetName(s.base, suffix))
 		if suffix == txnSuffix && !s.txns.present() {
 			continue
 		}
-		if err := s.env.fs.Rename(name, name+deletedSuffix); err != nil && !notExist(err) {
+		if err := s.env.fs.Rename(name+old, name+to); err != nil && !notExist(err) {
 			return ioErr("rename segment", err)
 		}
 	}
-	d := deletedSuffix
-	s.suffix.Store(&d)
+	s.suffix.Store(&to)
 	return nil
 }
 

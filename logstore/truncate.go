@@ -13,6 +13,8 @@ func (l *Log) TruncateTo(offset int64) (bool, error) {
 	if offset < 0 {
 		return false, fmt.Errorf("%s: cannot truncate to %d", l.tp, offset)
 	}
+	l.swapMu.Lock()
+	defer l.swapMu.Unlock()
 	// Whole segments go first, and durably, before their place is written anew: if they came back after a crash, old batches would
 	// follow new ones.
 	if boundary := l.segmentAbove(offset); boundary >= 0 {
@@ -55,7 +57,11 @@ func (l *Log) lockForCut(offset int64) error {
 			l.mu.Unlock()
 			return err
 		}
-		if l.checkpointed.Load() <= offset || l.onLowered == nil || offset >= l.logEnd.Load() {
+		cleaned := l.cleanedTo.Load()
+		if offset < l.logEnd.Load() && cleaned > offset { // what is written there next was never looked at
+			l.cleanedTo.Store(offset)
+		}
+		if l.checkpointed.Load() <= offset && cleaned <= offset || l.onLowered == nil || offset >= l.logEnd.Load() {
 			return nil
 		}
 		l.recoveryPoint.Store(min(l.recoveryPoint.Load(), offset))
@@ -128,6 +134,8 @@ func (l *Log) TruncateFullyAndStartAt(offset int64) error {
 	if offset < 0 {
 		return fmt.Errorf("%s: cannot start at %d", l.tp, offset)
 	}
+	l.swapMu.Lock()
+	defer l.swapMu.Unlock()
 	if err := l.lockForCut(offset); err != nil {
 		return l.settle(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"sync/atomic"
+	"time"
 )
 
 // OpKind names a call through the seam.
@@ -143,6 +144,9 @@ func (f *Faulty) Stat(name string) (fs.FileInfo, error) {
 	}
 	return f.fs.Stat(name)
 }
+
+// SetModTime passes on.
+func (f *Faulty) SetModTime(name string, t time.Time) error { return f.fs.SetModTime(name, t) }
 
 // SyncDir implements FS.
 func (f *Faulty) SyncDir(name string) error {

@@ -274,6 +274,20 @@ func (m *Mem) Stat(name string) (fs.FileInfo, error) {
 	return n.info(filepath.Base(name)), nil
 }
 
+// SetModTime sets when name was last modified.
+func (m *Mem) SetModTime(name string, t time.Time) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := m.lookup(split(name))
+	if n == nil {
+		return &fs.PathError{Op: "chtimes", Path: name, Err: fs.ErrNotExist}
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.mtime = t
+	return nil
+}
+
 // SyncDir implements FS.
 func (m *Mem) SyncDir(name string) error {
 	m.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+	"time"
 )
 
 // OS returns the file system of the operating system.
@@ -35,6 +36,7 @@ func (osFS) Rename(oldname, newname string) error         { return os.Rename(old
 func (osFS) ReadDir(name string) ([]fs.DirEntry, error)   { return os.ReadDir(name) }
 func (osFS) Stat(name string) (fs.FileInfo, error)        { return os.Stat(name) }
 func (osFS) SyncDir(name string) error                    { return syncDir(name) }
+func (osFS) SetModTime(name string, t time.Time) error    { return os.Chtimes(name, time.Time{}, t) }
 func (osFS) SyncVolume(name string) error                 { return syncVolume(name) }
 func (osFS) Lock(name string) (io.Closer, error)          { return lockFile(name) }
 func (osFS) Space(name string) (uint64, uint64, error)    { return space(name) }

@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+	"time"
 )
 
 // FS is a file system. Errors satisfy errors.Is with fs.ErrNotExist, fs.ErrExist and the like, as package os's do.
@@ -27,6 +28,8 @@ type FS interface {
 	// ReadDir lists a directory, sorted by name.
 	ReadDir(name string) ([]fs.DirEntry, error)
 	Stat(name string) (fs.FileInfo, error)
+	// SetModTime sets when name was last modified.
+	SetModTime(name string, t time.Time) error
 	// SyncDir makes the entries of directory name durable.
 	SyncDir(name string) error
 	// Lock takes an exclusive advisory lock on file name, created if missing, and fails at once with ErrLocked if

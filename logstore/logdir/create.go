@@ -228,7 +228,7 @@ func (m *Manager) publish(j *job) {
 		return
 	}
 	delete(m.wished, j.TopicPartition)
-	m.logs[j.TopicPartition] = &entry{j.log, j.dir}
+	m.logs[j.TopicPartition] = &entry{log: j.log, dir: j.dir}
 }
 
 // await waits for another call that makes the log.

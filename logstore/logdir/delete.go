@@ -41,7 +41,7 @@ func (m *Manager) retire(list []metadata.TopicPartition, rename func(*logstore.L
 // retireEntries is for logs that are out of the map already; nil = there was none.
 func (m *Manager) retireEntries(list []metadata.TopicPartition, entries []*entry, rename func(*logstore.Log) error, remove bool) []error {
 	errs := make([]error, len(list))
-	touched := map[*dir][]metadata.TopicPartition{}
+	touched := map[*dir]bool{}
 	for i, tp := range list {
 		e := entries[i]
 		if e == nil {
@@ -59,12 +59,12 @@ func (m *Manager) retireEntries(list []metadata.TopicPartition, entries []*entry
 			errs[i] = fmt.Errorf("%w: %w", kerr.KafkaStorageError, err)
 			continue
 		}
-		touched[e.dir] = append(touched[e.dir], tp)
+		touched[e.dir] = true
 		if remove {
 			m.removeLater(e.dir, e.log.Dir(), e.log)
 		}
 	}
-	for d, gone := range touched {
+	for d := range touched {
 		if err := m.opts.FS.SyncDir(d.path); err != nil {
 			m.failDir(d, err)
 			for i := range errs {
@@ -72,7 +72,7 @@ func (m *Manager) retireEntries(list []metadata.TopicPartition, entries []*entry
 			}
 			continue
 		}
-		m.checkpointWithout(d, gone)
+		m.checkpointWithout(d)
 	}
 	return errs
 }
@@ -80,16 +80,8 @@ func (m *Manager) retireEntries(list []metadata.TopicPartition, entries []*entry
 // checkpointWithout takes logs that went out of the checkpoints. A log that is made under the name of one would, after a crash, pass for
 // flushed up to the other's recovery point, be deleted if it ends below the other's start, and not be compacted up to where the other was
 // (Kafka 3.9 LogManager.asyncDelete).
-func (m *Manager) checkpointWithout(d *dir, gone []metadata.TopicPartition) {
-	d.checkpointMu.Lock()
-	for _, tp := range gone {
-		delete(d.cleaned, tp)
-	}
-	d.checkpointMu.Unlock()
-	err := m.checkpoint(d, cleanerFile, func(l *logstore.Log) (int64, bool) {
-		offset, ok := d.cleaned[l.TopicPartition()]
-		return offset, ok
-	})
+func (m *Manager) checkpointWithout(d *dir) {
+	err := m.checkpointCleaned(d)
 	if err == nil {
 		err = m.checkpointRecoveryPoints(d)
 	}

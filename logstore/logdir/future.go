@@ -126,7 +126,11 @@ func (m *Manager) publishFuture(j *job) {
 		return
 	}
 	delete(m.wished, j.TopicPartition)
-	m.futures[j.TopicPartition] = &entry{j.log, j.dir}
+	e := &entry{log: j.log, dir: j.dir, cleanedTo: -1}
+	if current := m.logs[j.TopicPartition]; current != nil {
+		e.cleanedTo, _ = current.log.CleanedTo()
+	}
+	m.futures[j.TopicPartition] = e
 }
 
 // DropFuture deletes the partition's future log, if there is one.
@@ -187,18 +191,25 @@ func (m *Manager) Swap(tp metadata.TopicPartition, guard func(swap func() error)
 			old = m.logs[tp]
 			delete(m.futures, tp)
 			m.logs[tp] = future
+			if m.cleaning.uncleanable[tp] == old.log {
+				m.cleaning.uncleanable[tp] = future.log
+			}
 			return nil
 		})
 	})
 	if err != nil || old == nil {
 		return err
 	}
+	// What was cleaned of the old log after the copying began may be as it was in the copy.
+	if cleaned, ok := old.log.CleanedTo(); ok {
+		future.log.SetCleanedTo(min(cleaned, future.cleanedTo))
+	}
 	if err := m.settleSwap(future); err != nil {
 		old.log.Close() // nobody else knows of it any more
 		return err
 	}
 	// What the other log promised is kept by this one now.
-	for _, write := range []func(*dir) error{m.checkpointRecoveryPoints, m.checkpointLogStarts, m.checkpointHighWatermarks} {
+	for _, write := range []func(*dir) error{m.checkpointRecoveryPoints, m.checkpointLogStarts, m.checkpointHighWatermarks, m.checkpointCleaned} {
 		if err := write(future.dir); err != nil {
 			m.warn("checkpoint after a move between log directories", err)
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"path/filepath"
 	"sync"
 
@@ -154,6 +155,7 @@ func (m *Manager) readCheckpoints(d *dir) (high map[metadata.TopicPartition]int6
 	if d.cleaned, err = m.readCheckpoint(d, cleanerFile); err != nil {
 		return nil, err
 	}
+	d.written[cleanerFile] = d.cleaned
 	return m.readCheckpoint(d, highWatermarkFile)
 }
 
@@ -197,7 +199,9 @@ func (m *Manager) loadLog(d *dir, f found, high map[metadata.TopicPartition]int6
 	o := m.logOptions(d, f.path, f.tp)
 	o.Config = m.opts.TopicConfig(f.tp.Topic)
 	o.RecoveryPoint, o.LogStartOffset, o.CleanShutdown = d.recoveryPoints[f.tp], d.logStarts[f.tp], d.clean
-	_, o.Cleaned = d.cleaned[f.tp]
+	if o.CleanedTo, o.Cleaned = d.cleaned[f.tp]; f.future {
+		o.Cleaned = false
+	}
 	l, err := logstore.Open(o)
 	if err != nil {
 		return err
@@ -217,10 +221,10 @@ func (m *Manager) enter(f found, d *dir, l *logstore.Log) error {
 	}
 	other := logs[f.tp]
 	if other == nil {
-		logs[f.tp] = &entry{l, d}
+		logs[f.tp] = &entry{log: l, dir: d, cleanedTo: math.MaxInt64}
 		return nil
 	}
-	mine := &entry{l, d}
+	mine := &entry{log: l, dir: d}
 	var keep, drop *entry
 	ok := !f.future
 	if ok {
@@ -241,7 +245,7 @@ func (m *Manager) logOptions(d *dir, path string, tp metadata.TopicPartition) lo
 	return logstore.Options{
 		FS: m.opts.FS, Dir: path, TopicPartition: tp, Clock: m.opts.Clock, Logger: m.logger, Codecs: m.opts.Codecs,
 		Buffers: m.buffers, Files: m.files, Producers: m.opts.Producers,
-		OnRecoveryPointLowered: func(*logstore.Log) error { return m.checkpointRecoveryPoints(d) },
+		OnRecoveryPointLowered: func(*logstore.Log) error { return errors.Join(m.checkpointRecoveryPoints(d), m.checkpointCleaned(d)) },
 		OnIOError:              func(err error) { m.failDir(d, err) },
 	}
 }

@@ -76,6 +76,7 @@ type Manager struct {
 	wished   map[metadata.TopicPartition]string        // the directory in which a log is to be made
 	making   map[metadata.TopicPartition]chan struct{} // closed when made, or not
 	removals map[*removal]struct{}
+	cleaning cleaning
 	// superseded are logs found at start that another one has replaced.
 	superseded []superseded
 	closed     bool
@@ -93,6 +94,8 @@ type Manager struct {
 type entry struct {
 	log *logstore.Log
 	dir *dir
+	// cleanedTo, of a future log, is how far the log that it copies was cleaned when the copying began.
+	cleanedTo int64
 }
 
 // dir is one log directory.
@@ -104,10 +107,9 @@ type dir struct {
 	clean   bool // it was shut down cleanly
 	loaded  bool // all its logs were loaded
 
-	recoveryPoints, logStarts map[metadata.TopicPartition]int64 // as found at start
+	recoveryPoints, logStarts, cleaned map[metadata.TopicPartition]int64 // as found at start
 
 	checkpointMu sync.Mutex
-	cleaned      map[metadata.TopicPartition]int64            // the cleaner's checkpoint, of logs that are here since the start; guarded by checkpointMu
 	written      map[string]map[metadata.TopicPartition]int64 // what is in the checkpoint files, by name
 	failed       bool                                         // guarded by checkpointMu: write no more
 }

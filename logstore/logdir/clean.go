@@ -1,0 +1,234 @@
+package logdir
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"gokafka/logstore"
+	"gokafka/logstore/cleaner"
+	"gokafka/metadata"
+)
+
+// CleanerOptions are the broker's settings for compaction, as of now.
+type CleanerOptions struct {
+	Threads           int           // log.cleaner.threads
+	Backoff           time.Duration // log.cleaner.backoff.ms
+	MapBytes          int64         // log.cleaner.dedupe.buffer.size, of all threads
+	LoadFactor        float64       // log.cleaner.io.buffer.load.factor
+	IOBufferBytes     int           // log.cleaner.io.buffer.size, of all threads
+	MaxBytesPerSecond float64       // log.cleaner.io.max.bytes.per.second, of all threads
+}
+
+// cleaning is what the cleaners share. Guarded by Manager.mu.
+type cleaning struct {
+	options func() CleanerOptions
+	threads int
+	logs    map[metadata.TopicPartition]*logstore.Log // being cleaned
+	// uncleanable are logs at which a cleaner failed for a reason other than the disk; they are left alone until the next start.
+	uncleanable map[metadata.TopicPartition]*logstore.Log
+	throttle    throttle
+}
+
+// errCleanEnded ends a cleaning whose log is to be moved, deleted or closed.
+var errCleanEnded = errors.New("cleaning is no longer wanted")
+
+// StartCleaners begins compaction; options is asked before each pass. Call it once, after Start. Close ends it.
+func (m *Manager) StartCleaners(options func() CleanerOptions) {
+	m.mu.Lock()
+	m.cleaning.options = options
+	m.cleaning.logs, m.cleaning.uncleanable = map[metadata.TopicPartition]*logstore.Log{}, map[metadata.TopicPartition]*logstore.Log{}
+	m.mu.Unlock()
+	m.fitCleaners(options())
+}
+
+// fitCleaners starts the threads that are missing.
+func (m *Manager) fitCleaners(o CleanerOptions) {
+	m.mu.Lock()
+	first := m.cleaning.threads
+	m.cleaning.threads = max(first, o.Threads)
+	m.mu.Unlock()
+	for i := first; i < o.Threads; i++ {
+		if !m.background(func() { m.cleanLoop() }) {
+			return
+		}
+	}
+}
+
+// leaveCleaners says whether a thread is to end because there are to be fewer.
+func (m *Manager) leaveCleaners(o CleanerOptions) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.cleaning.threads <= max(1, o.Threads) {
+		return false
+	}
+	m.cleaning.threads--
+	return true
+}
+
+func (m *Manager) cleanLoop() {
+	c := &cleaner.Cleaner{Clock: m.opts.Clock, Codecs: m.opts.Codecs, Throttle: m.throttleCleaner}
+	for m.ctx.Err() == nil {
+		o := m.cleaning.options()
+		if m.leaveCleaners(o) {
+			return
+		}
+		m.fitCleaners(o)
+		threads := max(1, o.Threads)
+		c.Config = cleaner.Config{MapBytes: o.MapBytes / int64(threads), LoadFactor: o.LoadFactor, IOBufferBytes: o.IOBufferBytes / threads / 2}
+		if !m.cleanFilthiest(c) && m.opts.Clock.Sleep(m.ctx, max(o.Backoff, time.Millisecond)) != nil {
+			return
+		}
+	}
+}
+
+// CleanOnce cleans the dirtiest log, if one is dirty enough, and says whether it did.
+func (m *Manager) CleanOnce(c *cleaner.Cleaner) bool { return m.cleanFilthiest(c) }
+
+// cleanFilthiest takes the dirtiest log and cleans it (Kafka 3.9 LogCleanerManager.grabFilthiestCompactedLog, CleanerThread.cleanLog).
+func (m *Manager) cleanFilthiest(c *cleaner.Cleaner) bool {
+	e, job := m.grab()
+	if e == nil {
+		return false
+	}
+	tp := e.log.TopicPartition()
+	c.Check = func() error { return m.checkClean(tp, e) }
+	begun := m.opts.Clock.Mono()
+	next, st, err := c.Clean(m.ctx, job)
+	if err == nil {
+		err = e.log.NoteCleaned(job.View, next)
+	}
+	if err == nil {
+		m.logger.Info("cleaned log", "topic", tp.Topic, "partition", tp.Partition, "from", job.FirstDirty, "to", next, "keys", st.MapEntries,
+			"bytesRead", st.BytesRead, "bytesWritten", st.BytesWritten, "recordsRead", st.RecordsRead, "recordsKept", st.RecordsKept,
+			"duration", m.opts.Clock.Mono()-begun)
+		err = m.checkpointCleaned(e.dir)
+		if err != nil && !logstore.IsShortage(err) {
+			m.failDir(e.dir, err)
+		}
+	}
+	m.doneCleaning(tp, e, err)
+	return err == nil
+}
+
+func (m *Manager) doneCleaning(tp metadata.TopicPartition, e *entry, err error) {
+	m.mu.Lock()
+	delete(m.cleaning.logs, tp)
+	bad := false
+	switch {
+	case err == nil, errors.Is(err, logstore.ErrCleanAborted), errors.Is(err, errCleanEnded), errors.Is(err, context.Canceled):
+	case logstore.IsIOError(err), e.log.Offline(): // the directory fails by itself; a full disk may have room later
+	default:
+		bad = m.logs[tp] == e
+	}
+	if bad {
+		m.cleaning.uncleanable[tp] = e.log
+	}
+	m.mu.Unlock()
+	if bad {
+		m.logger.Warn("log cannot be cleaned; it is left alone until the broker starts again", "topic", tp.Topic, "partition", tp.Partition, "err", err)
+	} else if err != nil {
+		m.logger.Info("cleaning was ended", "topic", tp.Topic, "partition", tp.Partition, "reason", err)
+	}
+}
+
+// checkClean says why a cleaning is to end: the log is not the partition's any more, or is about to be moved.
+func (m *Manager) checkClean(tp metadata.TopicPartition, e *entry) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed || m.logs[tp] != e || m.futures[tp] != nil {
+		return errCleanEnded
+	}
+	return nil
+}
+
+// grab takes the dirtiest of the logs that are due; nil if none is.
+func (m *Manager) grab() (*entry, *cleaner.Job) {
+	var best *entry
+	var bestJob *cleaner.Job
+	for _, e := range m.cleanable() {
+		job, err := cleaner.Plan(e.log, m.opts.Clock.NowMs())
+		tp := e.log.TopicPartition()
+		if err != nil {
+			m.doneCleaning(tp, e, err)
+			continue
+		}
+		if job.Reset {
+			e.log.SetCleanedTo(job.FirstDirty)
+		}
+		if job.Due() && (bestJob == nil || job.DirtyRatio() > bestJob.DirtyRatio()) {
+			best, bestJob = e, job
+		}
+	}
+	if best == nil {
+		return nil, nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	tp := best.log.TopicPartition()
+	if m.cleaning.logs[tp] != nil || m.logs[tp] != best { // another thread was faster
+		return nil, nil
+	}
+	m.cleaning.logs[tp] = best.log
+	return best, bestJob
+}
+
+// cleanable are the logs of compacted topics that nobody is at, that are not being moved, and that did not fail.
+func (m *Manager) cleanable() []*entry {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []*entry
+	for tp, e := range m.logs {
+		if e.log.Config().CleanupCompact && m.cleaning.logs[tp] == nil && m.futures[tp] == nil && m.cleaning.uncleanable[tp] != e.log {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// checkpointCleaned writes how far the logs of a directory are cleaned.
+func (m *Manager) checkpointCleaned(d *dir) error {
+	return m.checkpoint(d, cleanerFile, (*logstore.Log).CleanedTo)
+}
+
+// Uncleanable is the number of logs at which a cleaner failed.
+func (m *Manager) Uncleanable() (n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for tp, l := range m.cleaning.uncleanable {
+		if e := m.logs[tp]; e != nil && e.log == l {
+			n++
+		}
+	}
+	return n
+}
+
+// throttle spreads the cleaners' reads and writes over time. Guarded by Manager.mu.
+type throttle struct {
+	since time.Duration // monotonic
+	bytes float64
+}
+
+// throttleWindow is how often the rate is looked at.
+const throttleWindow = 300 * time.Millisecond
+
+func (m *Manager) throttleCleaner(ctx context.Context, n int) error {
+	rate := m.cleaning.options().MaxBytesPerSecond
+	now := m.opts.Clock.Mono()
+	m.mu.Lock()
+	t := &m.cleaning.throttle
+	t.bytes += float64(n)
+	elapsed := now - t.since
+	wait := time.Duration(0)
+	if elapsed >= throttleWindow {
+		if due := t.bytes / rate; due > elapsed.Seconds() {
+			wait = time.Duration((due - elapsed.Seconds()) * float64(time.Second))
+		}
+		t.since, t.bytes = now+wait, 0
+	}
+	m.mu.Unlock()
+	if wait <= 0 {
+		return nil
+	}
+	return m.opts.Clock.Sleep(ctx, wait)
+}
