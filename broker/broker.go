@@ -287,7 +287,18 @@ func (b *Broker) loadLogs(context.Context, Options) error {
 	}
 	b.logger.Info("Logs loaded", "logs", len(b.logs.All()), "took", (b.clk.Mono() - began).Round(time.Millisecond).String())
 	b.logs.Start()
+	if b.cfg.LogCleanerEnable {
+		b.logs.StartCleaners(func() logdir.CleanerOptions { return cleanerOptions(b.settings.Broker()) })
+	}
 	return nil
+}
+
+// cleanerOptions are asked for before each pass of a cleaner: all but log.cleaner.enable can be changed while the broker runs.
+func cleanerOptions(c *config.Broker) logdir.CleanerOptions {
+	return logdir.CleanerOptions{
+		Threads: int(c.LogCleanerThreads), Backoff: c.LogCleanerBackoff, MapBytes: c.LogCleanerDedupeBufferBytes,
+		LoadFactor: c.LogCleanerDedupeLoadFactor, IOBufferBytes: int(c.LogCleanerIOBufferBytes), MaxBytesPerSecond: c.LogCleanerIOMaxBytesPerSecond,
+	}
 }
 
 // frameBudget is the memory of all large requests together when queued.max.request.bytes sets none.

@@ -147,7 +147,6 @@ func refused(why string) Status  { return Status{Refused, why} }
 var (
 	used      = Status{}
 	notYet    = noEffect("not served yet")
-	noCleaner = noEffect("compaction is not served yet: compacted topics keep every record")
 	noThreads = noEffect("gokafka schedules by goroutines")
 	noKRaft   = noEffect("it belongs to KRaft")
 	noTiered  = noEffect("tiered storage is not supported")
