@@ -83,7 +83,6 @@ type writer struct {
 	all     map[int64]rec   // committed, by offset
 	latest  map[string]rec  // committed, by key
 	aborted map[string]bool // values that must never be seen
-	ordered []int64
 }
 
 func newWriter(seed uint64, l *logstore.Log, clk *clock.Clock) *writer {
