@@ -10,6 +10,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -142,6 +143,26 @@ func (w *writer) step(t *testing.T) {
 	} else {
 		w.commit(list)
 	}
+}
+
+// plain writes one record of a producer without an id.
+func (w *writer) plain(t *testing.T, key string) {
+	t.Helper()
+	spec := record.NewBatchSpec()
+	spec.BaseOffset, spec.LeaderEpoch = w.l.LogEndOffset(), 0
+	b := record.NewBuilder(spec)
+	r := rec{offset: spec.BaseOffset, key: key, value: "plain", writtenMs: w.clk.NowMs()}
+	err := b.Append(r.writtenMs, []byte(key), []byte(r.value))
+	if err == nil {
+		var raw []byte
+		if raw, _, err = b.Build(nil, codecs); err == nil {
+			_, err = w.l.AppendAsFollower(raw)
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.commit([]rec{r})
 }
 
 func (w *writer) end(t *testing.T, p int, commit bool) {
@@ -506,5 +527,114 @@ func TestOffsetMap(t *testing.T) {
 	}
 	if m.get([]byte("no")) != -1 || m.entries != 4500 || bytes.Equal(m.slots, nil) {
 		t.Fatal("a key that was not put")
+	}
+}
+
+// TestLastSequenceIsInTheLog forgets all that is known of producers but what the compacted segments say.
+func TestLastSequenceIsInTheLog(t *testing.T) {
+	clk, mem := clock.New(), vfs.NewMem()
+	l, err := open(t, mem, clk, topic())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWriter(4, l, clk)
+	for range 150 {
+		w.step(t)
+	}
+	for p := range w.began {
+		if w.began[p] {
+			w.end(t, p, true)
+		}
+	}
+	for k := range 12 { // the last word on each key is another's
+		w.plain(t, fmt.Sprint("k", k))
+	}
+	w.converges(t, newCleaner(clk), 4)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := mem.ReadDir("/data/t-0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), ".snapshot") {
+			if err := mem.Remove("/data/t-0/" + e.Name()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	l, err = open(t, mem, clk, topic()) // not a clean shutdown: all is read
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[int64]int32{}
+	for _, p := range l.ActiveProducers() {
+		found[p.ProducerID] = p.LastSequence
+	}
+	for p := 1; p < 4; p++ {
+		if found[int64(p)] != w.seq[p]-1 {
+			t.Fatalf("producer %d ended with %d, the log says %d", p, w.seq[p]-1, found[int64(p)])
+		}
+	}
+}
+
+// TestMarkers: a marker stays for the pass that drops the last record of its transaction, is then given a delete horizon, and goes when that is over.
+func TestMarkers(t *testing.T) {
+	clk := clock.New()
+	cfg := topic()
+	l, err := open(t, vfs.NewMem(), clk, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWriter(4, l, clk)
+	spec := record.NewBatchSpec()
+	for i := range int32(2) { // two transactions: the last batch of the second is the producer's last
+		spec.BaseOffset, spec.LeaderEpoch, spec.ProducerID, spec.ProducerEpoch, spec.BaseSequence, spec.Transactional = l.LogEndOffset(), 0, 2, 0, i, true
+		b := record.NewBuilder(spec)
+		if err := b.Append(clk.NowMs(), []byte("a"), []byte("aborted")); err != nil {
+			t.Fatal(err)
+		}
+		raw, _, err := b.Build(nil, codecs)
+		if err == nil {
+			_, err = l.AppendAsFollower(raw)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.end(t, 2, i == 1)
+	}
+	w.raiseHigh()
+	if err := l.Roll(); err != nil {
+		t.Fatal(err)
+	}
+	marker := func() (found, horizon bool) {
+		r, err := l.Read(0, 1<<20, logstore.LogEnd, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		buf := make([]byte, r.Range.Len)
+		if err := r.Range.CopyTo(buf); err != nil {
+			t.Fatal(err)
+		}
+		r.Range.Release()
+		for b, rest, err := record.Next(buf); err == nil; b, rest, err = record.Next(rest) {
+			if b.BaseOffset() == 1 && b.IsControl() {
+				return true, b.HasDeleteHorizon()
+			}
+		}
+		return false, false
+	}
+	for i, want := range [][2]bool{{true, false}, {true, true}, {true, true}, {false, false}} {
+		if i == 3 {
+			clk.Move(cfg.DeleteRetention + time.Minute)
+		}
+		l.SetCleanedTo(0)
+		if err := clean(t, newCleaner(clk), l); err != nil {
+			t.Fatal(err)
+		}
+		if found, horizon := marker(); found != want[0] || horizon != want[1] {
+			t.Fatalf("pass %d: marker is there: %v, with horizon: %v", i, found, horizon)
+		}
 	}
 }
