@@ -110,12 +110,9 @@ func (c *Cleaner) buildMap(ctx context.Context, j *Job, st *Stats) error {
 			}
 		}
 		full := false
-		err := c.chunks(ctx, s, pos, func(raw []byte) error {
-			if full {
-				return nil
-			}
+		err := c.chunks(ctx, s, pos, int(j.View.Config().MaxMessageBytes), func(raw []byte, _ int) (more bool, err error) {
 			full, err = c.mapBatch(raw, j.FirstDirty, room, txns, st)
-			return err
+			return !full, err
 		}, func() (bool, error) { return !full, nil })
 		if err != nil || full {
 			return err
@@ -170,9 +167,12 @@ func (c *Cleaner) mapBatch(raw []byte, from int64, room int, txns *txnState, st 
 // maxBlockBytes bounds what a batch may decompress to.
 const maxBlockBytes = 1 << 30
 
-// chunks reads a segment from a position on, and gives its batches one after the other; after each buffer full it calls end, which says whether to go on.
-// The buffer grows for a batch that is larger.
-func (c *Cleaner) chunks(ctx context.Context, s logstore.CleanSegment, pos int64, batch func(raw []byte) error, end func() (bool, error)) error {
+// chunks reads a segment from a position on, and gives its batches one after the other with the size of the buffer, until batch wants no more of this
+// buffer full; then it calls end, which says whether to go on. The buffer grows for a batch that is larger.
+//
+// What is written between two calls of end is one append, for which an index has one entry at most. So the sizes of buffers are Kafka's.
+func (c *Cleaner) chunks(ctx context.Context, s logstore.CleanSegment, pos int64, maxMessageBytes int, batch func(raw []byte, bufBytes int) (more bool, err error),
+	end func() (bool, error)) error {
 	if c.buf == nil || len(c.buf) != c.IOBufferBytes {
 		c.buf = make([]byte, max(c.IOBufferBytes, record.HeaderSizeBytes))
 	}
@@ -197,17 +197,20 @@ func (c *Cleaner) chunks(ctx context.Context, s logstore.CleanSegment, pos int64
 			if err == nil {
 				err = checkCRC(raw, magic)
 			}
+			more := false
 			if err == nil {
-				err = batch(raw)
+				more, err = batch(raw, len(buf))
 			}
 			if err != nil {
 				return fmt.Errorf("segment %d at position %d: %w", s.Base(), pos+read, err)
 			}
 			read += int64(len(raw))
-			rest = next
+			if rest = next; !more {
+				break
+			}
 		}
 		if read == 0 {
-			if buf, err = larger(buf[:n], size-pos); err != nil {
+			if buf, err = larger(buf[:n], maxMessageBytes, size-pos); err != nil {
 				return fmt.Errorf("segment %d at position %d: %w", s.Base(), pos, err)
 			}
 			continue
@@ -221,7 +224,8 @@ func (c *Cleaner) chunks(ctx context.Context, s logstore.CleanSegment, pos int64
 }
 
 // larger makes a buffer for the batch at the beginning of one that is too small.
-func larger(buf []byte, left int64) ([]byte, error) {
+// It doubles, up to max.message.bytes or the batch (Kafka 3.9 Cleaner.growBuffers).
+func larger(buf []byte, maxMessageBytes int, left int64) ([]byte, error) {
 	need := int64(2 * len(buf))
 	if size, _, err := record.PeekHeader(buf); err != record.ErrShortHeader {
 		need = size
@@ -229,5 +233,9 @@ func larger(buf []byte, left int64) ([]byte, error) {
 	if int64(len(buf)) >= left || need > left {
 		return nil, fmt.Errorf("a batch of %d bytes, but %d bytes are left: %w", need, left, errCorrupt)
 	}
-	return make([]byte, need), nil
+	size := int64(len(buf))
+	for size < need {
+		size = min(2*size, max(need, int64(maxMessageBytes)))
+	}
+	return make([]byte, size), nil
 }

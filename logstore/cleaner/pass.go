@@ -107,7 +107,10 @@ func (p *pass) cleanSegment(segs []logstore.CleanSegment, i int, s logstore.Clea
 	}
 	p.retainDeletes = modified.UnixMilli() > p.legacyHorizonMs
 	p.begin()
-	return p.c.chunks(p.ctx, s, 0, p.batch, p.flush)
+	return p.c.chunks(p.ctx, s, 0, int(p.j.View.Config().MaxMessageBytes), func(raw []byte, bufBytes int) (more bool, err error) {
+		err = p.batch(raw)
+		return len(p.c.out) <= bufBytes, err // Kafka writes before its buffer grows again
+	}, p.flush)
 }
 
 func (p *pass) begin() {
