@@ -76,14 +76,24 @@ func (m *Manager) cleanLoop() {
 		m.fitCleaners(o)
 		threads := max(1, o.Threads)
 		c.Config = cleaner.Config{MapBytes: o.MapBytes / int64(threads), LoadFactor: o.LoadFactor, IOBufferBytes: o.IOBufferBytes / threads / 2}
-		if !m.cleanFilthiest(c) && m.opts.Clock.Sleep(m.ctx, max(o.Backoff, time.Millisecond)) != nil {
+		cleaned := m.cleanFilthiest(c)
+		m.retainCompacted()
+		if !cleaned && m.opts.Clock.Sleep(m.ctx, max(o.Backoff, time.Millisecond)) != nil {
 			return
 		}
 	}
 }
 
-// CleanOnce cleans the dirtiest log, if one is dirty enough, and says whether it did.
-func (m *Manager) CleanOnce(c *cleaner.Cleaner) bool { return m.cleanFilthiest(c) }
+// retainCompacted deletes what compacted logs need not keep: below their log start, and by size and age with cleanup.policy=compact,delete. Kafka's
+// cleaners do it too, after each pass.
+func (m *Manager) retainCompacted() {
+	for _, e := range m.cleanable() {
+		if _, err := e.log.DeleteOldSegments(); err != nil {
+			tp := e.log.TopicPartition()
+			m.logger.Warn("retention failed", "topic", tp.Topic, "partition", tp.Partition, "err", err)
+		}
+	}
+}
 
 // cleanFilthiest takes the dirtiest log and cleans it (Kafka 3.9 LogCleanerManager.grabFilthiestCompactedLog, CleanerThread.cleanLog).
 func (m *Manager) cleanFilthiest(c *cleaner.Cleaner) bool {
@@ -189,18 +199,6 @@ func (m *Manager) cleanable() []*entry {
 // checkpointCleaned writes how far the logs of a directory are cleaned.
 func (m *Manager) checkpointCleaned(d *dir) error {
 	return m.checkpoint(d, cleanerFile, (*logstore.Log).CleanedTo)
-}
-
-// Uncleanable is the number of logs at which a cleaner failed.
-func (m *Manager) Uncleanable() (n int) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for tp, l := range m.cleaning.uncleanable {
-		if e := m.logs[tp]; e != nil && e.log == l {
-			n++
-		}
-	}
-	return n
 }
 
 // throttle spreads the cleaners' reads and writes over time. Guarded by Manager.mu.

@@ -152,3 +152,22 @@ func TestCleanersLeaveMovesAlone(t *testing.T) {
 		}
 	})
 }
+
+// TestCleanersDelete: what is too old in a log with cleanup.policy=compact,delete goes with the cleaner's pass.
+func TestCleanersDelete(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := openManager(t, testOptions(vfs.NewMem(), "/a"))
+		n := newLog("t", 0)
+		n.Config = compactConfig()
+		n.Config.CleanupDelete, n.Config.Retention = true, time.Hour
+		l, err := m.GetOrCreate(n)
+		must(t, err)
+		fillKeys(t, l, 100) // long ago
+		m.StartCleaners(cleanerDefaults)
+		time.Sleep(2 * time.Hour) // a segment of which nothing is left counts from the time of its file, as in Kafka
+		synctest.Wait()
+		if start := l.LogStartOffset(); start != 100 {
+			t.Fatalf("the log starts at %d", start)
+		}
+	})
+}
