@@ -80,7 +80,7 @@ func parseRun(records []byte, maxBytes int) (run, error) {
 		if in.lastOffset <= r.lastOffset {
 			return fmt.Errorf("out of order offsets: %d does not follow %d: %w", in.lastOffset, r.lastOffset, kerr.InvalidRecord)
 		}
-		if err := checkCRC(raw, in.magic); err != nil {
+		if err := record.CheckCRC(raw, in.magic); err != nil {
 			return err
 		}
 		if pos == 0 {

@@ -1,10 +1,8 @@
 package logstore
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -49,7 +47,7 @@ func (r *batchReader) next() (raw []byte, in batchInfo, ok bool, err error) {
 	}
 	raw = raw[:size]
 	in = parseInfo(raw, r.pos, size, magic)
-	if err := checkCRC(raw, magic); err != nil {
+	if err := record.CheckCRC(raw, magic); err != nil {
 		return nil, in, false, fmt.Errorf("at position %d: %w", r.pos, err)
 	}
 	r.pos += size
@@ -70,21 +68,6 @@ func (r *batchReader) window(n int64) ([]byte, error) {
 		r.bufPos, r.have = r.pos, got
 	}
 	return (*r.buf)[r.pos-r.bufPos : r.have], nil
-}
-
-// checkCRC verifies a whole batch, or an entry of a legacy message set: CRC-32 from the magic on.
-func checkCRC(raw []byte, magic int8) error {
-	var stored, computed uint32
-	if magic >= 2 {
-		b := record.Batch(raw)
-		stored, computed = b.CRC(), b.ComputeCRC()
-	} else {
-		stored, computed = binary.BigEndian.Uint32(raw[12:]), crc32.ChecksumIEEE(raw[16:])
-	}
-	if stored != computed {
-		return fmt.Errorf("record is corrupt (stored crc = %d, computed crc = %d): %w", stored, computed, kerr.CorruptMessage)
-	}
-	return nil
 }
 
 // recover reads the whole segment, cuts it behind the last valid batch, and makes its indexes anew; leader epochs and producer state

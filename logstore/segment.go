@@ -540,7 +540,7 @@ func (s *segment) largestTimestamp() (int64, error) {
 // renameDeleted marks the files for removal. What is missing does not matter.
 func (s *segment) renameDeleted() error { return s.changeSuffix(deletedSuffix) }
 
-// changeSuffix renames the files, the .log first. What is missing does not matter.
+// changeSuffix renames the files, the .log first. What is missing does not matter to a deletion.
 func (s *segment) changeSuffix(to string) error {
 	old := *s.suffix.Load()
 	for _, suffix := range []string{logSuffix, indexSuffix, timeSuffix, txnSuffix} {
@@ -548,7 +548,7 @@ func (s *segment) changeSuffix(to string) error {
 		if suffix == txnSuffix && !s.txns.present() {
 			continue
 		}
-		if err := s.env.fs.Rename(name+old, name+to); err != nil && !notExist(err) {
+		if err := s.env.fs.Rename(name+old, name+to); err != nil && (to != deletedSuffix || !notExist(err)) {
 			return ioErr("rename segment", err)
 		}
 	}

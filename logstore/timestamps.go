@@ -3,6 +3,8 @@ package logstore
 import (
 	"fmt"
 	"math"
+
+	"gokafka/record"
 )
 
 // TimestampOffset is a record found by its timestamp. LeaderEpoch is that of its batch, or UndefinedEpoch.
@@ -119,7 +121,7 @@ func (l *Log) searchBatch(s *segment, in batchInfo, ts, start int64) (TimestampO
 	if n, err := f.ReadAt(b, in.pos); n < len(b) {
 		return TimestampOffset{}, false, ioErr("read batch", orShort(err))
 	}
-	if err := checkCRC(b, in.magic); err != nil { // a place found among damaged records would be none
+	if err := record.CheckCRC(b, in.magic); err != nil { // a place found among damaged records would be none
 		return TimestampOffset{}, false, fmt.Errorf("%s at position %d: %w", s.path(logSuffix), in.pos, err)
 	}
 	timestamp, offset, ok, err := l.codecs.FindTimestamp(b, ts, start)

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-
-	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 // convertChunkBytes is how much of the source is read and converted at a time, or one batch if that is larger.
@@ -179,7 +177,7 @@ func (d *DownConverter) convert(chunk int) (ok bool, err error) {
 			break
 		}
 		if err == nil && magic > d.o.Magic {
-			err = checkStored(raw, magic)
+			err = CheckCRC(raw, magic)
 		}
 		if err == nil {
 			*d.out, err = d.c.downConvertBatch(*d.out, raw, &d.o)
@@ -216,18 +214,4 @@ func (d *DownConverter) load(buf *[]byte) ([]byte, error) {
 		}
 		n = int(size)
 	}
-}
-
-// checkStored compares the CRC of a whole batch of any magic.
-func checkStored(raw []byte, magic int8) error {
-	stored, computed := uint32(0), uint32(0)
-	if magic >= 2 {
-		stored, computed = Batch(raw).CRC(), Batch(raw).ComputeCRC()
-	} else {
-		stored, computed = LegacyBatch(raw).CRC(), LegacyBatch(raw).ComputeCRC()
-	}
-	if stored != computed {
-		return fmt.Errorf("batch at offset %d is corrupt (stored crc = %d, computed crc = %d): %w", anyBatch(raw).offset, stored, computed, kerr.CorruptMessage)
-	}
-	return nil
 }

@@ -2,7 +2,10 @@ package record
 
 import (
 	"encoding/binary"
+	"fmt"
 	"hash/crc32"
+
+	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 // Byte positions in an entry of a message set of magic 0 or 1: offset, length and magic lie where every magic has them. Magic 1 adds
@@ -123,4 +126,18 @@ func NextAny(buf []byte) (raw []byte, magic int8, rest []byte, err error) {
 		return nil, magic, buf, err
 	}
 	return buf[:size:size], magic, buf[size:], nil
+}
+
+// CheckCRC verifies the CRC of a whole batch, or of an entry of a legacy message set; the error is CORRUPT_MESSAGE.
+func CheckCRC(raw []byte, magic int8) error {
+	stored, computed := uint32(0), uint32(0)
+	if magic >= 2 {
+		stored, computed = Batch(raw).CRC(), Batch(raw).ComputeCRC()
+	} else {
+		stored, computed = LegacyBatch(raw).CRC(), LegacyBatch(raw).ComputeCRC()
+	}
+	if stored != computed {
+		return fmt.Errorf("batch at offset %d is corrupt (stored crc = %d, computed crc = %d): %w", anyBatch(raw).offset, stored, computed, kerr.CorruptMessage)
+	}
+	return nil
 }

@@ -195,7 +195,7 @@ func (c *Cleaner) chunks(ctx context.Context, s logstore.CleanSegment, pos int64
 				break
 			}
 			if err == nil {
-				err = checkCRC(raw, magic)
+				err = record.CheckCRC(raw, magic)
 			}
 			more := false
 			if err == nil {

@@ -3,7 +3,6 @@ package cleaner
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -13,21 +12,6 @@ import (
 )
 
 var errCorrupt = kerr.CorruptMessage
-
-func checkCRC(raw []byte, magic int8) error {
-	ok := false
-	if magic >= 2 {
-		b := record.Batch(raw)
-		ok = b.CRC() == b.ComputeCRC()
-	} else {
-		b := record.LegacyBatch(raw)
-		ok = b.CRC() == b.ComputeCRC()
-	}
-	if !ok {
-		return fmt.Errorf("checksum of a batch does not match: %w", errCorrupt)
-	}
-	return nil
-}
 
 // group puts segments together that fit one, by the sizes of logs and indexes and by their offsets (Kafka 3.9 Cleaner.groupSegmentsBySize).
 func group(segs []logstore.CleanSegment, j *Job) (groups [][]logstore.CleanSegment, err error) {

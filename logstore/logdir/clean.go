@@ -1,8 +1,11 @@
 package logdir
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"math"
+	"slices"
 	"time"
 
 	"gokafka/logstore"
@@ -22,12 +25,9 @@ type CleanerOptions struct {
 
 // cleaning is what the cleaners share. Guarded by Manager.mu.
 type cleaning struct {
-	options func() CleanerOptions
-	threads int
-	logs    map[metadata.TopicPartition]*logstore.Log // being cleaned
-	// uncleanable are logs at which a cleaner failed for a reason other than the disk; they are left alone until the next start.
-	uncleanable map[metadata.TopicPartition]*logstore.Log
-	throttle    throttle
+	options  func() CleanerOptions
+	threads  int
+	throttle throttle
 }
 
 // errCleanEnded ends a cleaning whose log is to be moved, deleted or closed.
@@ -37,7 +37,6 @@ var errCleanEnded = errors.New("cleaning is no longer wanted")
 func (m *Manager) StartCleaners(options func() CleanerOptions) {
 	m.mu.Lock()
 	m.cleaning.options = options
-	m.cleaning.logs, m.cleaning.uncleanable = map[metadata.TopicPartition]*logstore.Log{}, map[metadata.TopicPartition]*logstore.Log{}
 	m.mu.Unlock()
 	m.fitCleaners(options())
 }
@@ -117,13 +116,16 @@ func (m *Manager) cleanFilthiest(c *cleaner.Cleaner) bool {
 			m.failDir(e.dir, err)
 		}
 	}
-	m.doneCleaning(tp, e, err)
+	m.mu.Lock()
+	e.cleaning = false
+	m.mu.Unlock()
+	m.noteCleaning(tp, e, err)
 	return err == nil
 }
 
-func (m *Manager) doneCleaning(tp metadata.TopicPartition, e *entry, err error) {
+// noteCleaning has a log left alone from now on if the error says that it cannot be cleaned.
+func (m *Manager) noteCleaning(tp metadata.TopicPartition, e *entry, err error) {
 	m.mu.Lock()
-	delete(m.cleaning.logs, tp)
 	bad := false
 	switch {
 	case err == nil, errors.Is(err, logstore.ErrCleanAborted), errors.Is(err, errCleanEnded), errors.Is(err, context.Canceled):
@@ -131,9 +133,7 @@ func (m *Manager) doneCleaning(tp metadata.TopicPartition, e *entry, err error) 
 	default:
 		bad = m.logs[tp] == e
 	}
-	if bad {
-		m.cleaning.uncleanable[tp] = e.log
-	}
+	e.uncleanable = e.uncleanable || bad
 	m.mu.Unlock()
 	if bad {
 		m.logger.Warn("log cannot be cleaned; it is left alone until the broker starts again", "topic", tp.Topic, "partition", tp.Partition, "err", err)
@@ -152,35 +152,33 @@ func (m *Manager) checkClean(tp metadata.TopicPartition, e *entry) error {
 	return nil
 }
 
-// grab takes the dirtiest of the logs that are due; nil if none is.
+// grab takes the dirtiest of the logs that are due, and that no other thread took meanwhile; nil if there is none.
 func (m *Manager) grab() (*entry, *cleaner.Job) {
-	var best *entry
-	var bestJob *cleaner.Job
+	var due []*cleaner.Job
+	entries := map[*cleaner.Job]*entry{}
 	for _, e := range m.cleanable() {
 		job, err := cleaner.Plan(e.log, m.opts.Clock.NowMs())
-		tp := e.log.TopicPartition()
 		if err != nil {
-			m.doneCleaning(tp, e, err)
+			m.noteCleaning(e.log.TopicPartition(), e, err)
 			continue
 		}
 		if job.Reset {
 			e.log.SetCleanedTo(job.FirstDirty)
 		}
-		if job.Due() && (bestJob == nil || job.DirtyRatio() > bestJob.DirtyRatio()) {
-			best, bestJob = e, job
+		if job.Due() {
+			due, entries[job] = append(due, job), e
 		}
 	}
-	if best == nil {
-		return nil, nil
-	}
+	slices.SortFunc(due, func(a, b *cleaner.Job) int { return cmp.Compare(b.DirtyRatio(), a.DirtyRatio()) })
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	tp := best.log.TopicPartition()
-	if m.cleaning.logs[tp] != nil || m.logs[tp] != best { // another thread was faster
-		return nil, nil
+	for _, job := range due {
+		if e := entries[job]; !e.cleaning && m.logs[e.log.TopicPartition()] == e {
+			e.cleaning = true
+			return e, job
+		}
 	}
-	m.cleaning.logs[tp] = best.log
-	return best, bestJob
+	return nil, nil
 }
 
 // cleanable are the logs of compacted topics that nobody is at, that are not being moved, and that did not fail.
@@ -189,7 +187,7 @@ func (m *Manager) cleanable() []*entry {
 	defer m.mu.Unlock()
 	var out []*entry
 	for tp, e := range m.logs {
-		if e.log.Config().CleanupCompact && m.cleaning.logs[tp] == nil && m.futures[tp] == nil && m.cleaning.uncleanable[tp] != e.log {
+		if e.log.Config().CleanupCompact && !e.cleaning && !e.uncleanable && m.futures[tp] == nil {
 			out = append(out, e)
 		}
 	}
@@ -220,7 +218,7 @@ func (m *Manager) throttleCleaner(ctx context.Context, n int) error {
 	wait := time.Duration(0)
 	if elapsed >= throttleWindow {
 		if due := t.bytes / rate; due > elapsed.Seconds() {
-			wait = time.Duration((due - elapsed.Seconds()) * float64(time.Second))
+			wait = time.Duration(min(due-elapsed.Seconds(), math.MaxInt32) * float64(time.Second))
 		}
 		t.since, t.bytes = now+wait, 0
 	}

@@ -191,8 +191,8 @@ func (m *Manager) Swap(tp metadata.TopicPartition, guard func(swap func() error)
 			old = m.logs[tp]
 			delete(m.futures, tp)
 			m.logs[tp] = future
-			if m.cleaning.uncleanable[tp] == old.log {
-				m.cleaning.uncleanable[tp] = future.log
+			if old != nil { // nil: its directory failed a moment ago
+				future.uncleanable = old.uncleanable
 			}
 			return nil
 		})

@@ -236,6 +236,31 @@ func TestDirectoryFailsAtTheEndOfAMove(t *testing.T) {
 	}
 }
 
+// The directory that a log is moved out of fails while the other one is renamed: the log goes on in the new one.
+func TestDirectoryFailsInTheMiddleOfASwap(t *testing.T) {
+	var m *Manager
+	fs := vfs.NewFaulty(vfs.NewMem(), func(op vfs.Op) error {
+		if m != nil && op.Kind == vfs.OpRename && strings.HasSuffix(op.Name, logstore.FutureDirSuffix) {
+			m.failDir(m.dirs[0], syscall.EIO)
+		}
+		return nil
+	})
+	opened := openManager(t, testOptions(fs, "/d0", "/d1"))
+	n := newLog("t", 0)
+	n.Dir = "/d0"
+	current, err := opened.GetOrCreate(n)
+	must(t, err)
+	appendTo(t, current, 3)
+	future, err := makeFuture(opened, n, "/d1")
+	must(t, err)
+	fill(t, current, future)
+	m = opened
+	must(t, m.Swap(n.TopicPartition, func(swap func() error) error { return swap() }))
+	if l, _ := m.Get(n.TopicPartition); l != future || !m.OfflineDirs() {
+		t.Error("the log does not go on in the other directory")
+	}
+}
+
 // A full disk at the swap fails no directory; the move can end later.
 func TestSwapOnAFullDisk(t *testing.T) {
 	var full bool

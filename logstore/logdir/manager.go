@@ -96,6 +96,9 @@ type entry struct {
 	dir *dir
 	// cleanedTo, of a future log, is how far the log that it copies was cleaned when the copying began.
 	cleanedTo int64
+	// cleaning says that a cleaner is at the log. uncleanable says that one failed at it for a reason other than the disk: it is left alone until the next
+	// start. Guarded by Manager.mu.
+	cleaning, uncleanable bool
 }
 
 // dir is one log directory.
