@@ -155,7 +155,6 @@ func (m *Manager) readCheckpoints(d *dir) (high map[metadata.TopicPartition]int6
 	if d.cleaned, err = m.readCheckpoint(d, cleanerFile); err != nil {
 		return nil, err
 	}
-	d.written[cleanerFile] = d.cleaned
 	return m.readCheckpoint(d, highWatermarkFile)
 }
 
@@ -245,7 +244,13 @@ func (m *Manager) logOptions(d *dir, path string, tp metadata.TopicPartition) lo
 	return logstore.Options{
 		FS: m.opts.FS, Dir: path, TopicPartition: tp, Clock: m.opts.Clock, Logger: m.logger, Codecs: m.opts.Codecs,
 		Buffers: m.buffers, Files: m.files, Producers: m.opts.Producers,
-		OnRecoveryPointLowered: func(*logstore.Log) error { return errors.Join(m.checkpointRecoveryPoints(d), m.checkpointCleaned(d)) },
-		OnIOError:              func(err error) { m.failDir(d, err) },
+		OnRecoveryPointLowered: func(l *logstore.Log) error {
+			err := m.checkpointRecoveryPoints(d)
+			if _, cleaned := l.CleanedTo(); cleaned {
+				err = errors.Join(err, m.checkpointCleaned(d))
+			}
+			return err
+		},
+		OnIOError: func(err error) { m.failDir(d, err) },
 	}
 }
