@@ -38,7 +38,7 @@ type Broker struct {
 
 // Options are what a test wants otherwise than the defaults.
 type Options struct {
-	// Props are added to server.properties and win over the defaults.
+	// Props are added to server.properties and win over the defaults. {dir} stands for the broker's directory.
 	Props map[string]string
 	// ZooKeeper is the address of a running ensemble, perhaps with a chroot. Empty: gokafka runs its own coordination, Apache gets a real
 	// ZooKeeper that starts before it and stops with Close.
@@ -75,6 +75,9 @@ func NewBroker(t Target, dir string, o Options) (*Broker, error) {
 		"zookeeper.session.timeout.ms": "6000",
 	}
 	maps.Copy(b.props, o.Props)
+	for k, v := range b.props {
+		b.props[k] = strings.ReplaceAll(v, "{dir}", filepath.ToSlash(dir))
+	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
