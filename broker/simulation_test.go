@@ -96,19 +96,29 @@ func newSimulation(t *testing.T, seed uint64) *simulation {
 
 // newSimulationOn starts brokers on a network that prepare has had its hands on.
 func newSimulationOn(t *testing.T, seed uint64, brokers int, prepare func(*simNet)) *simulation {
-	return newSimulationWith(t, seed, brokers, nil, prepare)
+	return newSimulationWith(t, seed, simOptions{brokers: brokers, prepare: prepare})
 }
 
-// newSimulationWith starts brokers with properties of their own too.
-func newSimulationWith(t *testing.T, seed uint64, brokers int, props map[string]string, prepare func(*simNet)) *simulation {
-	s := &simulation{t: t, props: props, seed: seed, rnd: rand.New(rand.NewPCG(seed, 3)), dirs: rand.New(rand.NewPCG(seed, 4)), stop: make(chan struct{}), dark: -1,
+// simOptions say how a simulation begins.
+type simOptions struct {
+	brokers    int
+	props      map[string]string // of all brokers
+	prepare    func(*simNet)     // has its hands on the network first
+	firstAlone bool              // broker 0 becomes the controller before the others start
+}
+
+func newSimulationWith(t *testing.T, seed uint64, o simOptions) *simulation {
+	brokers := o.brokers
+	s := &simulation{t: t, props: o.props, seed: seed, rnd: rand.New(rand.NewPCG(seed, 3)), dirs: rand.New(rand.NewPCG(seed, 4)), stop: make(chan struct{}), dark: -1,
 		disks: make([]*vfs.Mem, brokers), up: make([]*Broker, brokers)}
 	var err error
 	if s.zk, err = embedded.Open(t.Context(), embedded.Options{FS: vfs.NewMem(), Dir: "/zk", Clock: clock.New(), Logger: slog.New(slog.DiscardHandler), TickTime: 500 * time.Millisecond}); err != nil {
 		t.Fatal(err)
 	}
 	s.net = newSimNet(s.zk)
-	prepare(s.net)
+	if o.prepare != nil {
+		o.prepare(s.net)
+	}
 	if s.session, err = coordination.Open(t.Context(), coordination.Options{Servers: []string{zkAddr}, Clock: clock.New(), Logger: slog.New(slog.DiscardHandler),
 		Dial: simHost{s.net, simClients}.Dial}); err != nil {
 		t.Fatal(err)
@@ -116,6 +126,9 @@ func newSimulationWith(t *testing.T, seed uint64, brokers int, props map[string]
 	for id := range s.up {
 		s.disks[id] = vfs.NewMem()
 		s.start(id)
+		if o.firstAlone {
+			<-s.up[id].Ready()
+		}
 	}
 	for id := range s.up {
 		<-s.up[id].Ready()

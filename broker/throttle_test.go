@@ -20,7 +20,7 @@ func TestReplicationThrottle(t *testing.T) {
 	for _, c := range []struct{ side, replica string }{{"leader", "0:0"}, {"follower", "0:1"}, {"leader", "*"}, {"follower", "*"}} {
 		t.Run(c.side+" "+c.replica, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := newSimulationWith(t, 1, 2, map[string]string{"replica.fetch.max.bytes": "20000", "replica.fetch.response.max.bytes": "20000", "min.insync.replicas": "1"}, func(*simNet) {})
+				s := newSimulationWith(t, 1, simOptions{brokers: 2, props: map[string]string{"replica.fetch.max.bytes": "20000", "replica.fetch.response.max.bytes": "20000", "min.insync.replicas": "1"}})
 				defer s.end()
 				cl := s.client(kgo.ProducerBatchCompression(kgo.NoCompression()))
 				defer cl.Close()
