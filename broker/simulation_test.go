@@ -36,6 +36,7 @@ import (
 var (
 	simSeed  = flag.Uint64("sim.seed", 0, "run this simulation only")
 	simSeeds = flag.Int("sim.seeds", plainSimSeeds, "number of simulations")
+	simSteps = flag.Int("sim.steps", 30, "steps of each simulation")
 )
 
 // Three to five whole brokers, controllers and stock clients included, on a network and disks in memory and a clock that runs as fast as it can. Brokers are
@@ -55,7 +56,7 @@ func TestSimulation(t *testing.T) {
 	for seed := first; seed < first+uint64(n); seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) { newSimulation(t, seed).run(30) })
+			synctest.Test(t, func(t *testing.T) { newSimulation(t, seed).run(*simSteps) })
 		})
 	}
 }
@@ -364,7 +365,7 @@ func (s *simulation) step() {
 	if s.dark >= 0 && s.darkIsForgotten() {
 		s.dark = -1
 	}
-	switch k := s.rnd.IntN(20); {
+	switch k := s.rnd.IntN(22); {
 	case s.dark >= 0:
 		// only time passes
 	case k < 3 && s.up[id] != nil:
@@ -404,6 +405,8 @@ func (s *simulation) step() {
 		})
 	case k <= 18:
 		what = s.changeTopics()
+	case k <= 20:
+		what = s.changeConfigs()
 	}
 	if what != "" {
 		s.steps = append(s.steps, what)
@@ -455,6 +458,26 @@ func (s *simulation) moveDir() {
 }
 
 const noThrottle = "1000000000"
+
+// changeConfigs sets or takes away a config of a topic, or of all brokers.
+func (s *simulation) changeConfigs() string {
+	change := kadm.AlterConfig{Op: kadm.DeleteConfig, Name: "flush.ms"}
+	of := []string{simTopic, "extra-0", ""}[s.rnd.IntN(3)]
+	if of == "" {
+		change.Name = "log.roll.ms"
+	}
+	if value := s.rnd.IntN(4); value > 0 {
+		change.Op, change.Value = kadm.SetConfig, kadm.StringPtr(strconv.Itoa(1_000_000+value))
+	}
+	s.administer(func(ctx context.Context, adm *kadm.Client) {
+		if of == "" {
+			_, _ = adm.AlterBrokerConfigs(ctx, []kadm.AlterConfig{change})
+		} else {
+			_, _ = adm.AlterTopicConfigs(ctx, []kadm.AlterConfig{change}, of)
+		}
+	})
+	return fmt.Sprintf("%s of %q", change.Name, of)
+}
 
 // unthrottle lets moves between log directories end.
 func (s *simulation) unthrottle() {
@@ -536,6 +559,9 @@ func (s *simulation) disagreement() string {
 				id, im.TopicCount(), im.BrokerIDs(), im.ControllerID, names, first.ControllerID)
 		}
 		for _, name := range names {
+			if of, other := b.settings.Topic(name), s.up[0].settings.Topic(name); !reflect.DeepEqual(of, other) {
+				return fmt.Sprintf("topic %s: broker %d has the configs %+v, broker 0 %+v", name, id, of, other)
+			}
 			zt, _, err := znode.ReadTopic(s.t.Context(), g, name)
 			t := im.Topic(name)
 			if err != nil || t == nil || t.ID != zt.ID || len(t.Partitions) != len(zt.Partitions) {
