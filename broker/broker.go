@@ -328,7 +328,7 @@ func (b *Broker) buildServing(_ context.Context, o Options) error {
 		BrokerID: b.cfg.ID, ClusterID: b.clusterID, BrokerEpoch: b.epoch, Config: b.cfg, Cluster: b.cache, Replicas: b.replicas, Fetches: b.fetches,
 		Controller: b.controller, Topics: b.topics, Settings: b.settings, ProducerIDs: b.producerIDs, Codecs: b.codecs, Authorizer: authorizer,
 		Clock: b.clk, Logger: b.base.With(kafkalog.PrefixKey, fmt.Sprintf("[KafkaApi-%d] ", b.cfg.ID)),
-		FinalizedFeatures: b.features.get, MetadataUpdated: b.metadataUpdated,
+		FinalizedFeatures: b.features.get, MetadataUpdated: b.metadataUpdated, TopicsExist: b.topicsExist,
 		Observe: func(key int16, took time.Duration, failed bool) { b.metrics.observe(key, took, failed) },
 	})
 	budget := b.cfg.QueuedMaxRequestBytes

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -67,6 +68,18 @@ func (t throttles) limit(c *config.Broker) {
 	t.leader.SetLimit(c.LeaderThrottle)
 	t.follower.SetLimit(c.FollowerThrottle)
 	t.dirs.SetLimit(c.DirMoveRate)
+}
+
+// topicsExist asks ZooKeeper, and does not know of any if that does not answer soon.
+func (b *Broker) topicsExist(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	g, err := b.session.Await(ctx)
+	if err != nil {
+		return false
+	}
+	names, err := znode.ListTopics(ctx, g, false)
+	return err == nil && len(names) > 0
 }
 
 // assigned reads which brokers the replicas of a topic are on.

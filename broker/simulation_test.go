@@ -332,6 +332,7 @@ func (s *simulation) write(p int) {
 func (s *simulation) run(steps int) {
 	defer s.end()
 	s.create()
+	s.eventually("all brokers know the topic", s.whole) // a leader that has never heard of it would deny it to readers
 	for p := range simPartitions {
 		s.acks[p] = map[int]int64{}
 		s.work.Add(2)

@@ -44,9 +44,7 @@ func (h *Handlers) UpdateMetadata(ctx context.Context, r *Request, q *kmsg.Updat
 		resp.ErrorCode = h.code(err)
 		return resp
 	}
-	if after.Broker(h.BrokerID) != nil {
-		h.markReady()
-	}
+	h.becomeReady(ctx, after)
 	h.waiting.changed(names)
 	h.MetadataUpdated(names)
 	return resp

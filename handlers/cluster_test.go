@@ -125,7 +125,16 @@ func TestBeforeReadiness(t *testing.T) {
 	if n, err := early.Read(make([]byte, 1)); n != 0 || err == nil {
 		t.Error("a client was served before the broker knows the cluster")
 	}
+	// A new controller tells the brokers first. There are topics, which this broker would deny if it served clients now.
 	if r := n.tell(control, epoch, "", 0); r.ErrorCode != 0 {
+		t.Error("update:", r)
+	}
+	select {
+	case <-n.Ready():
+		t.Error("ready without knowing the topics")
+	default:
+	}
+	if r := n.tell(control, epoch, "there", 0); r.ErrorCode != 0 {
 		t.Error("update:", r)
 	}
 	if r := early.answer(metadataRequest(), first).(*kmsg.MetadataResponse); len(r.Brokers) != 1 || r.ControllerID != 99 {

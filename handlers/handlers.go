@@ -43,6 +43,8 @@ type Options struct {
 	Logger      *slog.Logger
 	// FinalizedFeatures gives the version of /feature and what it holds.
 	FinalizedFeatures func() (epoch int64, levels map[string]int16)
+	// TopicsExist asks ZooKeeper whether there are topics. It must not take long.
+	TopicsExist func(ctx context.Context) bool
 	// MetadataUpdated is called after an UpdateMetadata was applied, with the topics it named.
 	MetadataUpdated func(topics []string)
 	// Observe is called for each answered request.
@@ -58,6 +60,8 @@ type Handlers struct {
 	// ready is closed when the first UpdateMetadata that lists this broker was applied: from then on it serves clients.
 	ready     chan struct{}
 	readyOnce atomic.Bool
+	// listed is set by an UpdateMetadata that lists this broker, and no topics.
+	listed atomic.Bool
 }
 
 // New returns handlers for o.
@@ -125,6 +129,22 @@ func (h *Handlers) awaitReady(ctx context.Context) error {
 	}
 	return nil
 }
+
+// becomeReady lets the requests of clients through once the picture of the cluster is one. The first that a new controller tells has the brokers alone: as long as
+// there are topics, a broker without any waits a while for the next one, or it would deny them.
+func (h *Handlers) becomeReady(ctx context.Context, im *metadata.Image) {
+	if h.readyOnce.Load() || im.Broker(h.BrokerID) == nil {
+		return
+	}
+	if im.TopicCount() > 0 || h.listed.Swap(true) || !h.TopicsExist(ctx) {
+		h.markReady()
+		return
+	}
+	h.Clock.AfterFunc(pictureWait, h.markReady)
+}
+
+// pictureWait is how long a broker waits for topics to be told after the brokers were.
+const pictureWait = 2 * time.Second
 
 // markReady lets the requests of clients through.
 func (h *Handlers) markReady() {
