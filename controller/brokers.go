@@ -99,7 +99,7 @@ func (c *Controller) brokersStarted(ctx context.Context, started []int32) error 
 		delete(c.s.offlineDirs, id)
 	}
 	c.sendUpdateMetadata(without(c.s.brokerIDs(), started))
-	c.sendUpdateMetadata(started, c.s.partitionsWhere(func(p *partition) bool { return p.info != nil && !c.s.toDelete[p.tp.Topic] })...)
+	c.sendUpdateMetadata(started, c.s.partitionsWhere(func(p *partition) bool { return p.info != nil })...)
 	rs := c.s.replicasOn(started)
 	if err := c.replicasTo(ctx, slices.DeleteFunc(slices.Clone(rs), func(r replica) bool {
 		return !r.p.replicas[r.id].canMoveTo(replicaOnline) // being deleted
