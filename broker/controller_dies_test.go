@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -186,6 +187,32 @@ var duties = []duty{
 		}
 		return true
 	}},
+	{name: "topic by a ZooKeeper tool", down: -1, do: func(ctx context.Context, s *simulation, _ *kadm.Client) error {
+		_, err := s.session.Current().Create(ctx, znode.TopicPath(dutyTopic), []byte(`{"version":1,"partitions":{"0":[0,1,2],"1":[1,2,0]}}`), coordination.Persistent)
+		if errors.Is(err, coordination.ErrNodeExists) {
+			return nil
+		}
+		return err
+	}, done: func(s *simulation) bool { return s.placed(0, 0, 1, 2) && s.placed(1, 1, 2, 0) }},
+	{name: "partitions by a ZooKeeper tool", down: -1, before: created, do: func(ctx context.Context, s *simulation, _ *kadm.Client) error {
+		g := s.session.Current()
+		data, stat, err := g.Get(ctx, znode.TopicPath(dutyTopic))
+		if err != nil || strings.Contains(string(data), `"2":`) {
+			return err
+		}
+		_, err = g.Set(ctx, znode.TopicPath(dutyTopic), []byte(strings.Replace(string(data), `"1":`, `"2":[2,0,1],"1":`, 1)), stat.Version)
+		return err
+	}, done: func(s *simulation) bool { return s.placed(2, 2, 0, 1) }},
+	{name: "deletion by a ZooKeeper tool", down: -1, before: created, do: func(ctx context.Context, s *simulation, _ *kadm.Client) error {
+		if s.partitionsOf() == 0 {
+			return nil
+		}
+		_, err := s.session.Current().Create(ctx, znode.DeleteTopicsPath+"/"+dutyTopic, nil, coordination.Persistent)
+		if errors.Is(err, coordination.ErrNodeExists) {
+			return nil
+		}
+		return err
+	}, done: func(s *simulation) bool { return s.partitionsOf() == 0 }},
 	{name: "by znodes", down: -1, before: created, do: func(ctx context.Context, s *simulation, _ *kadm.Client) error {
 		g := s.session.Current()
 		for path, data := range map[string]string{
@@ -362,8 +389,9 @@ func (d *duty) kill(t *testing.T, n int) string {
 	if t.Failed() {
 		t.Logf("partitions: %+v, %+v", s.part(0), s.part(1))
 	}
-	s.eventually("all agree", func() bool { return s.disagreement() == "" })
-	if why := s.disagreement(); why != "" {
+	why := ""
+	s.eventually("all agree", func() bool { why = s.disagreement(); return why == "" })
+	if why != "" {
 		t.Errorf("%s, killed at step %d after %s: %s", d.name, n, k.after, why)
 	}
 	if d.done(s) && s.partitionsOf() == 0 { // the name is free, and nothing of before is under it

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
@@ -74,6 +75,7 @@ type simulation struct {
 	t       *testing.T
 	seed    uint64
 	props   map[string]string // of the brokers
+	log     io.Writer
 	rnd     *rand.Rand
 	dirs    *rand.Rand // of moves between log directories, so that these leave the other steps as they are
 	zk      *embedded.Server
@@ -106,11 +108,12 @@ type simOptions struct {
 	props      map[string]string // of all brokers
 	prepare    func(*simNet)     // has its hands on the network first
 	firstAlone bool              // broker 0 becomes the controller before the others start
+	log        io.Writer         // of all brokers; nil = nowhere
 }
 
 func newSimulationWith(t *testing.T, seed uint64, o simOptions) *simulation {
 	brokers := o.brokers
-	s := &simulation{t: t, props: o.props, seed: seed, rnd: rand.New(rand.NewPCG(seed, 3)), dirs: rand.New(rand.NewPCG(seed, 4)), stop: make(chan struct{}), dark: -1,
+	s := &simulation{t: t, props: o.props, log: o.log, seed: seed, rnd: rand.New(rand.NewPCG(seed, 3)), dirs: rand.New(rand.NewPCG(seed, 4)), stop: make(chan struct{}), dark: -1,
 		disks: make([]*vfs.Mem, brokers), up: make([]*Broker, brokers)}
 	var err error
 	if s.zk, err = embedded.Open(t.Context(), embedded.Options{FS: vfs.NewMem(), Dir: "/zk", Clock: clock.New(), Logger: slog.New(slog.DiscardHandler), TickTime: 500 * time.Millisecond}); err != nil {
@@ -154,6 +157,9 @@ func (s *simulation) start(id int) {
 		s.t.Fatal(err)
 	}
 	logger := slog.New(slog.DiscardHandler)
+	if s.log != nil {
+		logger = slog.New(slog.NewTextHandler(s.log, nil)).With("broker", id)
+	}
 	if os.Getenv("GOKAFKA_TEST_LOG") != "" {
 		logger = slog.New(slog.NewTextHandler(os.Stderr, nil)).With("broker", id)
 	}
@@ -533,8 +539,9 @@ func (s *simulation) heal() {
 		s.check(p)
 	}
 	s.unthrottle()
-	s.eventually("brokers, znodes and directories agree", func() bool { return s.disagreement() == "" })
-	if why := s.disagreement(); why != "" {
+	why := ""
+	s.eventually("brokers, znodes and directories agree", func() bool { why = s.disagreement(); return why == "" })
+	if why != "" {
 		s.t.Error(why)
 	}
 }

@@ -33,7 +33,8 @@ func (f *fetcher) truncateNew() {
 // cut truncates the log of a claimed state, gives it free and goes on from there.
 func (f *fetcher) cut(s *fetchState, offset int64) {
 	if hw := s.log.HighWatermark(); offset < hw {
-		s.p.logger.Warn("Truncating below the high watermark", "offset", offset, "highWatermark", hw)
+		// Only after an unclean election.
+		s.p.logger.Warn("Truncating below the high watermark: committed records are lost", "lostFrom", offset, "lostBefore", hw, "logEndOffset", s.log.LogEndOffset())
 	}
 	_, err := s.log.TruncateTo(offset)
 	if err != nil {
