@@ -37,7 +37,7 @@ type epochCache struct {
 
 const maxEpochFileBytes = 64 << 20
 
-func openEpochs(fs vfs.FS, dir *dirRef) (*epochCache, error) {
+func openEpochs(fs vfs.FS, dir *dirRef, first []EpochStart) (*epochCache, error) {
 	c := &epochCache{fs: fs, dir: dir}
 	c.entries.Store(&[]EpochStart{})
 	path := dir.path(epochFile)
@@ -46,7 +46,12 @@ func openEpochs(fs vfs.FS, dir *dirRef) (*epochCache, error) {
 		return nil, ioErr("open leader epochs", err)
 	}
 	if !exists {
-		if err := vfs.WriteFile(fs, path, nil, false); err != nil {
+		var content []byte
+		if len(first) > 0 {
+			c.entries.Store(&first)
+			content = c.encode()
+		}
+		if err := vfs.WriteFile(fs, path, content, false); err != nil {
 			return nil, ioErr("create leader epochs", err)
 		}
 		return c, nil

@@ -138,7 +138,7 @@ func (ld *loader) closeAll() {
 }
 
 func (ld *loader) load() (err error) {
-	if ld.epochs, err = openEpochs(ld.env.fs, ld.env.dir); err != nil {
+	if ld.epochs, err = openEpochs(ld.env.fs, ld.env.dir, ld.opts.FirstEpochs); err != nil {
 		return err
 	}
 	if err := ld.loadAndRecover(); err != nil {

@@ -92,6 +92,8 @@ type Options struct {
 	Dir            string // the partition's directory
 	TopicPartition metadata.TopicPartition
 	TopicID        metadata.TopicID // zero = not known
+	// FirstEpochs are the leader epochs that a log which is made begins with; a log that is there keeps its own.
+	FirstEpochs []EpochStart
 	Config         *config.Topic
 	Clock          *clock.Clock
 	Logger         *slog.Logger

@@ -87,6 +87,9 @@ func (m *Manager) makeLogs(apply []*LeaderAndISRPartition) []*logstore.Log {
 	list := make([]logdir.NewLog, len(apply))
 	for i, s := range apply {
 		list[i] = logdir.NewLog{TopicPartition: s.TopicPartition, TopicID: s.TopicID, Config: m.topicConfig(s.TopicPartition.Topic), IsNew: s.IsNew}
+		if s.State.Leader == m.brokerID && s.State.LeaderEpoch >= 0 { // its epoch starts with the log: one file less to write and sync
+			list[i].FirstEpochs = []logstore.EpochStart{{Epoch: s.State.LeaderEpoch, StartOffset: 0}}
+		}
 	}
 	logs, errs := m.logs.CreateAll(list)
 	for i, s := range apply {

@@ -25,6 +25,8 @@ type NewLog struct {
 	// IsNew says that the partition was just created. One that was not may lie in a directory that is offline: then no other is made.
 	IsNew bool
 	Dir   string // preferred log directory, or ""
+	// FirstEpochs are the leader epochs that the log begins with if it is made.
+	FirstEpochs []logstore.EpochStart
 }
 
 // GetOrCreate returns the partition's log, making it if there is none.
@@ -171,7 +173,7 @@ func (m *Manager) stageAs(j *job, name string) {
 		return
 	}
 	o := m.logOptions(j.dir, path, j.TopicPartition)
-	o.TopicID, o.Config, o.CleanShutdown = j.TopicID, j.Config, true
+	o.TopicID, o.Config, o.CleanShutdown, o.FirstEpochs = j.TopicID, j.Config, true, j.FirstEpochs
 	if j.log, j.err = logstore.OpenStaged(o); j.err != nil {
 		m.undo(j, path, existed)
 	}
