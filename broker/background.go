@@ -70,6 +70,15 @@ type topicQueue struct {
 // metadataUpdated notes the topics that are gone: their settings are dropped by dropTopics, as that may wait for the settings, and they for ZooKeeper.
 func (b *Broker) metadataUpdated(names []string) {
 	im := b.cache.Image()
+	var gone []string
+	for _, n := range names {
+		if im.Topic(n) == nil {
+			gone = append(gone, n)
+		}
+	}
+	if len(gone) > 0 {
+		b.groups.TopicsDeleted(gone)
+	}
 	q := &b.dropped
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -17,6 +17,7 @@ import (
 	"gokafka/coordination/embedded"
 	"gokafka/coordination/znode"
 	"gokafka/fetch"
+	"gokafka/groups"
 	"gokafka/handlers"
 	"gokafka/internal/clock"
 	"gokafka/internal/kafkalog"
@@ -69,6 +70,7 @@ type Broker struct {
 	cache       *metadata.Cache
 	replicas    *replication.Manager
 	throttles   throttles
+	groups      *groups.Coordinator
 	live        atomic.Pointer[replication.Manager] // replicas, for callbacks that may come before it is made
 	dirFailures chan dirFailure
 	dropped     topicQueue
@@ -313,6 +315,9 @@ func (b *Broker) buildServing(_ context.Context, o Options) error {
 	b.replicas = replicas
 	b.live.Store(replicas)
 	b.did(b.replicas.Close)
+	b.groups = groups.New(groups.Options{Config: &b.cfg.Groups, Replicas: b.replicas, Codecs: b.codecs, Clock: b.clk,
+		Logger: b.base.With(kafkalog.PrefixKey, fmt.Sprintf("[GroupCoordinator %d] ", b.cfg.ID)), Partitions: b.offsetsPartitions})
+	b.did(b.groups.Close)
 	b.fetches = fetch.NewManager(fetch.Options{Replicas: b.replicas, Metadata: b.cache, Clock: b.clk, Logger: b.base, MaxSessions: int(b.cfg.FetchSessionCacheSlots)})
 	b.did(b.fetches.Close)
 	b.topics = topics.New(topics.Options{Session: b.session, Image: b.cache.Image, Config: b.settings.Broker, Logger: b.base})
@@ -326,7 +331,7 @@ func (b *Broker) buildServing(_ context.Context, o Options) error {
 	}
 	b.handlers = handlers.New(handlers.Options{
 		BrokerID: b.cfg.ID, ClusterID: b.clusterID, BrokerEpoch: b.epoch, Config: b.cfg, Cluster: b.cache, Replicas: b.replicas, Fetches: b.fetches,
-		Controller: b.controller, Topics: b.topics, Settings: b.settings, ProducerIDs: b.producerIDs, Codecs: b.codecs, Authorizer: authorizer,
+		Controller: b.controller, Topics: b.topics, Groups: b.groups, OldOffsets: oldOffsets{b}, Settings: b.settings, ProducerIDs: b.producerIDs, Codecs: b.codecs, Authorizer: authorizer,
 		Clock: b.clk, Logger: b.base.With(kafkalog.PrefixKey, fmt.Sprintf("[KafkaApi-%d] ", b.cfg.ID)),
 		FinalizedFeatures: b.features.get, MetadataUpdated: b.metadataUpdated, TopicsExist: b.topicsExist,
 		Observe: func(key int16, took time.Duration, failed bool) { b.metrics.observe(key, took, failed) },

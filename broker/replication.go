@@ -47,7 +47,7 @@ func (b *Broker) replicationOptions() replication.Options {
 			}
 			return znode.ListTopics(ctx, g, false)
 		},
-		Forgotten:  b.metadataUpdated,
+		Forgotten: b.metadataUpdated, LeadershipChanged: func(changes []replication.LeadershipChange) { b.groups.LeadershipChanged(changes) },
 		LagTimeMax: b.cfg.ReplicaLagTimeMax, FetchWaitMax: b.cfg.ReplicaFetchWaitMax, FetchBackoff: b.cfg.ReplicaFetchBackoff, SocketTimeout: b.cfg.ReplicaSocketTimeout,
 		FetchMinBytes: b.cfg.ReplicaFetchMinBytes, FetchMaxBytes: b.cfg.ReplicaFetchMaxBytes, FetchResponseMaxBytes: b.cfg.ReplicaFetchResponseMaxBytes,
 		Fetchers: int(b.cfg.NumReplicaFetchers), DirMovers: int(b.cfg.NumReplicaDirMovers), RackAware: b.cfg.RackAware, LeaderQuota: b.throttles.leader, FollowerQuota: b.throttles.follower, DirQuota: b.throttles.dirs, Peer: peer.Options{Dial: b.network.Dial},

@@ -2,11 +2,15 @@ package handlers
 
 import (
 	"context"
+	"errors"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"gokafka/groups"
+	"gokafka/metadata"
 	"gokafka/security"
+	"gokafka/topics"
 )
 
 // Key types of FindCoordinator.
@@ -19,15 +23,18 @@ const (
 // FindCoordinator tells which broker coordinates a group or a transactional id, versions 0 to 6. v1 adds key types, v3 is flexible, v4 takes many keys (KIP-699),
 // v5 may answer TRANSACTION_ABORTABLE, v6 has share groups (KIP-932).
 //
-// While this broker has no coordinators every key answers COORDINATOR_NOT_AVAILABLE, as Apache does before its internal topics exist; clients retry.
+// The coordinator of a group is the leader of the group's partition of __consumer_offsets, which is created when it is first asked for. Until it is there, and
+// for transactional ids, which have no coordinators yet, the answer is COORDINATOR_NOT_AVAILABLE; clients retry. Source: Kafka 3.9 KafkaApis.getCoordinator.
 func (h *Handlers) FindCoordinator(ctx context.Context, r *Request, q *kmsg.FindCoordinatorRequest) *kmsg.FindCoordinatorResponse {
 	resp := q.ResponseKind().(*kmsg.FindCoordinatorResponse)
 	if r.Version >= 4 {
 		resp.Coordinators = []kmsg.FindCoordinatorResponseCoordinator{}
 		for _, key := range q.CoordinatorKeys {
 			c := kmsg.NewFindCoordinatorResponseCoordinator()
-			c.Key, c.NodeID, c.Port = key, -1, -1
-			c.ErrorCode = h.code(h.findCoordinator(ctx, r, q.CoordinatorType, key))
+			c.Key = key
+			var err error
+			c.NodeID, c.Host, c.Port, err = h.findCoordinator(ctx, r, q.CoordinatorType, key)
+			c.ErrorCode = h.code(err)
 			c.ErrorMessage = new(string) // Apache's, unless the request itself fails
 			if q.CoordinatorType < coordinatorGroup || q.CoordinatorType > coordinatorShare {
 				c.ErrorMessage = errorText(c.ErrorCode)
@@ -36,34 +43,59 @@ func (h *Handlers) FindCoordinator(ctx context.Context, r *Request, q *kmsg.Find
 		}
 		return resp
 	}
-	err := h.findCoordinator(ctx, r, q.CoordinatorType, q.CoordinatorKey)
-	resp.NodeID, resp.Port = -1, -1
+	var err error
+	resp.NodeID, resp.Host, resp.Port, err = h.findCoordinator(ctx, r, q.CoordinatorType, q.CoordinatorKey)
 	resp.ErrorCode = h.code(err)
-	resp.ErrorMessage = errorText(resp.ErrorCode)
+	if resp.ErrorMessage = errorText(resp.ErrorCode); err == nil {
+		resp.ErrorMessage = kmsg.StringPtr("NONE") // Apache's text of no error
+	}
 	return resp
 }
 
-func (h *Handlers) findCoordinator(ctx context.Context, r *Request, keyType int8, key string) error {
+func (h *Handlers) findCoordinator(ctx context.Context, r *Request, keyType int8, key string) (id int32, host string, port int32, err error) {
 	switch keyType {
 	case coordinatorGroup:
-		if !h.may(ctx, r, security.Describe, security.Group, key) {
-			return kerr.GroupAuthorizationFailed
+		if h.may(ctx, r, security.Describe, security.Group, key) {
+			return h.groupCoordinator(ctx, r, key)
 		}
+		err = kerr.GroupAuthorizationFailed
 	case coordinatorTransaction:
-		if !h.may(ctx, r, security.Describe, security.TransactionalID, key) {
-			return kerr.TransactionalIDAuthorizationFailed
+		if err = kerr.CoordinatorNotAvailable; !h.may(ctx, r, security.Describe, security.TransactionalID, key) {
+			err = kerr.TransactionalIDAuthorizationFailed
 		}
 	case coordinatorShare:
-		if r.Version < 6 {
-			return kerr.InvalidRequest
-		}
-		if !h.mayCluster(ctx, r, security.ClusterAction) {
-			return kerr.ClusterAuthorizationFailed
+		switch {
+		case r.Version < 6:
+			err = kerr.InvalidRequest
+		case !h.mayCluster(ctx, r, security.ClusterAction):
+			err = kerr.ClusterAuthorizationFailed
+		default:
+			err = kerr.CoordinatorNotAvailable
 		}
 	default:
-		return kerr.InvalidRequest
+		err = kerr.InvalidRequest
 	}
-	return kerr.CoordinatorNotAvailable
+	return -1, "", -1, err
+}
+
+func (h *Handlers) groupCoordinator(ctx context.Context, r *Request, group string) (id int32, host string, port int32, err error) {
+	im := h.Cluster.Image()
+	t := im.Topic(topics.ConsumerOffsets)
+	if t == nil {
+		if err := h.Topics.AutoCreate(ctx, topics.ConsumerOffsets); !errors.Is(err, kerr.LeaderNotAvailable) && !errors.Is(err, kerr.UnknownTopicOrPartition) {
+			h.Logger.Warn("The topic of committed offsets could not be created", "topic", topics.ConsumerOffsets, "error", err)
+		}
+		return -1, "", -1, kerr.CoordinatorNotAvailable
+	}
+	p := im.Partition(metadata.TopicPartition{Topic: t.Name, Partition: groups.PartitionFor(group, int32(len(t.Partitions)))})
+	if p == nil || p.Leader < 0 {
+		return -1, "", -1, kerr.CoordinatorNotAvailable
+	}
+	e, ok := endpoint(im, p.Leader, r.Conn.Listener)
+	if !ok {
+		return -1, "", -1, kerr.CoordinatorNotAvailable
+	}
+	return p.Leader, e.Host, e.Port, nil
 }
 
 // errorText is the description of an error code, as Apache puts it where an answer has room for a message but nothing special to say.

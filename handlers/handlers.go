@@ -13,6 +13,7 @@ import (
 	"gokafka/config"
 	"gokafka/controller"
 	"gokafka/fetch"
+	"gokafka/groups"
 	"gokafka/internal/clock"
 	"gokafka/metadata"
 	"gokafka/producerid"
@@ -35,6 +36,8 @@ type Options struct {
 	Fetches     *fetch.Manager
 	Controller  *controller.Controller
 	Topics      *topics.Manager
+	Groups      *groups.Coordinator
+	OldOffsets  OldOffsets
 	Settings    *settings.Manager
 	ProducerIDs *producerid.Manager
 	Codecs      *record.Codecs // converts for old consumers
@@ -49,6 +52,12 @@ type Options struct {
 	MetadataUpdated func(topics []string)
 	// Observe is called for each answered request.
 	Observe func(key int16, took time.Duration, failed bool)
+}
+
+// OldOffsets are committed offsets in ZooKeeper, where the first versions of OffsetCommit and OffsetFetch have them.
+type OldOffsets interface {
+	Commit(ctx context.Context, group, topic string, partition int32, offset int64) error
+	Fetch(ctx context.Context, group, topic string, partition int32) (offset int64, there bool, err error)
 }
 
 // Handlers serve the requests of one broker.

@@ -1,0 +1,325 @@
+package groups
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"gokafka/coordinator"
+	"gokafka/record"
+)
+
+// Commit is an OffsetCommit request.
+type Commit struct {
+	Group, MemberID string
+	Instance        *string
+	Generation      int32
+	Offsets         []CommitOffset
+}
+
+// CommitOffset is one offset to commit.
+type CommitOffset struct {
+	Topic       string
+	Partition   int32
+	Offset      int64
+	LeaderEpoch int32 // -1 unknown
+	Metadata    string
+	CommitMs    int64
+	ExpireMs    int64 // -1 = by the retention of offsets
+
+	Err error // the outcome
+}
+
+// checkCommit is Kafka 3.9 GroupCoordinator.validateOffsetCommit, for commits outside transactions.
+func (g *group) checkCommit(q *Commit) (*member, error) {
+	switch {
+	case q.Generation < 0 && g.is(Empty): // no member: who manages partitions on its own, or an administrator
+		return nil, nil
+	case q.Generation >= 0 || q.MemberID != "" || q.Instance != nil:
+		m, err := g.check(q.MemberID, q.Instance)
+		switch {
+		case err != nil:
+			return nil, err
+		case q.Generation != g.generation:
+			return nil, kerr.IllegalGeneration
+		case g.is(CompletingRebalance):
+			return nil, kerr.RebalanceInProgress
+		}
+		return m, nil
+	case !g.is(Empty):
+		return nil, kerr.UnknownMemberID
+	}
+	return nil, nil
+}
+
+// commit stores offsets, and answers when they are replicated. Kafka 3.9 GroupCoordinator.doCommitOffsets, GroupMetadataManager.storeOffsets.
+func (s *shard) commit(q *Commit, answer func()) {
+	fail := func(err error) {
+		for i := range q.Offsets {
+			q.Offsets[i].Err = err
+		}
+		answer()
+	}
+	g := s.groups[q.Group]
+	if g == nil {
+		if q.Generation >= 0 {
+			fail(kerr.IllegalGeneration)
+			return
+		}
+		g = s.groupFor(q.Group)
+	}
+	m, err := g.checkCommit(q)
+	if err != nil {
+		fail(err)
+		return
+	}
+	if m != nil {
+		m.satisfied = true
+		s.heartbeat(g, m)
+	}
+	var records []coordinator.KV
+	var written []topicPart
+	var values []*offset
+	for i := range q.Offsets {
+		o := &q.Offsets[i]
+		if len(o.Metadata) > int(s.c.o.Config.OffsetMetadataMaxBytes) {
+			o.Err = kerr.OffsetMetadataTooLarge
+			continue
+		}
+		v := &offset{at: o.Offset, leaderEpoch: o.LeaderEpoch, metadata: o.Metadata, commitMs: o.CommitMs, expireMs: o.ExpireMs}
+		tp := topicPart{o.Topic, o.Partition}
+		records, written, values = append(records, offsetRecord(g.id, tp, v)), append(written, tp), append(values, v)
+	}
+	if len(records) == 0 {
+		answer()
+		return
+	}
+	for i, tp := range written {
+		g.onTheWay[tp] = append(g.onTheWay[tp], values[i])
+	}
+	spec := record.NewBatchSpec()
+	spec.BaseSequence = 0 // as Apache's coordinator writes it
+	s.append(spec, records, func(err error) {
+		for i, tp := range written {
+			left := slices.DeleteFunc(g.onTheWay[tp], func(o *offset) bool { return o == values[i] })
+			if g.onTheWay[tp] = left; len(left) == 0 {
+				delete(g.onTheWay, tp)
+			}
+			if err == nil && s.groups[g.id] == g {
+				g.offsets[tp] = values[i]
+			}
+		}
+		for i := range q.Offsets {
+			if o := &q.Offsets[i]; o.Err == nil {
+				o.Err = err
+			}
+		}
+		answer()
+	})
+}
+
+// Fetched is a committed offset; Offset is -1 if there is none.
+type Fetched struct {
+	Topic       string
+	Partition   int32
+	Offset      int64
+	LeaderEpoch int32
+	Metadata    string
+	Err         error
+}
+
+// fetch gives the offsets of partitions, or all with nil. Kafka 3.9 GroupMetadataManager.getOffsets.
+func (s *shard) fetch(groupID string, parts []topicPart) []Fetched {
+	g := s.groups[groupID]
+	if parts == nil && g != nil {
+		parts = slices.SortedFunc(maps.Keys(g.offsets), comparePart)
+	}
+	out := make([]Fetched, 0, len(parts))
+	for _, tp := range parts {
+		f := Fetched{Topic: tp.topic, Partition: tp.partition, Offset: -1, LeaderEpoch: -1}
+		if g != nil {
+			if o := g.offsets[tp]; o != nil {
+				f.Offset, f.LeaderEpoch, f.Metadata = o.at, o.leaderEpoch, o.metadata
+			}
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+// deleteOffsets removes offsets of a group (KIP-496): those of topics that consumers of it are subscribed to stay. Kafka 3.9
+// GroupCoordinator.handleDeleteOffsets.
+func (s *shard) deleteOffsets(groupID string, parts []topicPart, answer func(all error, each []error)) {
+	g := s.groups[groupID]
+	each := make([]error, len(parts))
+	if g == nil {
+		answer(kerr.GroupIDNotFound, each)
+		return
+	}
+	if !g.is(Empty) && (g.protocolType == nil || *g.protocolType != consumerProtocol) {
+		answer(kerr.NonEmptyGroup, each)
+		return
+	}
+	var records []coordinator.KV
+	var gone []topicPart
+	for i, tp := range parts {
+		if !g.is(Empty) && (g.subscribed == nil || g.subscribed[tp.topic]) {
+			each[i] = kerr.GroupSubscribedToTopic
+			continue
+		}
+		if g.offsets[tp] != nil {
+			records, gone = append(records, offsetRecord(g.id, tp, nil)), append(gone, tp)
+		}
+	}
+	if len(records) == 0 {
+		answer(nil, each)
+		return
+	}
+	s.append(record.NewBatchSpec(), records, func(err error) {
+		if err == nil {
+			for _, tp := range gone {
+				delete(g.offsets, tp)
+			}
+			s.endIfEmpty(g)
+		}
+		answer(err, each)
+	})
+}
+
+// endIfEmpty lets a group without members and offsets end.
+func (s *shard) endIfEmpty(g *group) {
+	if g.is(Empty) && len(g.offsets) == 0 && len(g.onTheWay) == 0 && len(g.pending) == 0 {
+		s.end(g, nil, func(error) {})
+	}
+}
+
+// end writes tombstones of a group's offsets, and of the group if it was ever written, and forgets it.
+func (s *shard) end(g *group, offsets []topicPart, done func(error)) {
+	var records []coordinator.KV
+	for _, tp := range offsets {
+		records = append(records, offsetRecord(g.id, tp, nil))
+	}
+	if g.generation > 0 {
+		records = append(records, groupTombstone(g.id))
+	}
+	g.state = Dead
+	delete(s.groups, g.id)
+	for id := range g.pending {
+		g.dropPending(id)
+	}
+	g.stopWaits()
+	if len(records) == 0 {
+		done(nil)
+		return
+	}
+	s.append(record.NewBatchSpec(), records, done)
+}
+
+// delete deletes a group that has no members. Kafka 3.9 GroupCoordinator.handleDeleteGroups.
+func (s *shard) delete(id string, answer func(error)) {
+	g := s.groups[id]
+	switch {
+	case g == nil:
+		answer(kerr.GroupIDNotFound)
+	case !g.is(Empty):
+		answer(kerr.NonEmptyGroup)
+	default:
+		s.end(g, slices.SortedFunc(maps.Keys(g.offsets), comparePart), func(err error) {
+			if err != nil {
+				s.logger.Warn("Tombstones of a deleted group could not be written", "group", id, "error", err)
+			}
+			answer(nil)
+		})
+	}
+}
+
+// scheduleExpiry looks for expired offsets now and then.
+func (s *shard) scheduleExpiry() {
+	s.p.After(s.c.o.Config.OffsetsRetentionCheckInterval, func() {
+		for _, id := range slices.Sorted(maps.Keys(s.groups)) {
+			s.expire(s.groups[id])
+		}
+		s.scheduleExpiry()
+	})
+}
+
+// expire removes the offsets whose time has come, and a group that is empty then.
+func (s *shard) expire(g *group) {
+	if g == nil || g.is(Dead) {
+		return
+	}
+	var gone []topicPart
+	now := s.p.NowMs()
+	for tp, o := range g.offsets {
+		if len(g.onTheWay[tp]) == 0 && g.expired(tp, o, now, s.c.o.Config.OffsetsRetention) {
+			gone = append(gone, tp)
+		}
+	}
+	s.removeOffsets(g, gone, "expired")
+}
+
+func (s *shard) removeOffsets(g *group, gone []topicPart, why string) {
+	if len(gone) == 0 {
+		s.endIfEmpty(g)
+		return
+	}
+	slices.SortFunc(gone, comparePart)
+	var records []coordinator.KV
+	for _, tp := range gone {
+		records = append(records, offsetRecord(g.id, tp, nil))
+	}
+	s.append(record.NewBatchSpec(), records, func(err error) {
+		if err != nil {
+			s.logger.Warn("Tombstones of offsets could not be written; they are tried again", "group", g.id, "error", err)
+			return
+		}
+		for _, tp := range gone {
+			if len(g.onTheWay[tp]) == 0 {
+				delete(g.offsets, tp)
+			}
+		}
+		s.logger.Info("Removed offsets", "group", g.id, "offsets", len(gone), "why", why)
+		s.endIfEmpty(g)
+	})
+}
+
+// expired is Kafka 3.9 GroupMetadata.removeExpiredOffsets: of an empty group the retention counts since it became empty, of a consumer group with
+// members for topics that it is not subscribed to, of groups that only commit since the commit.
+func (g *group) expired(tp topicPart, o *offset, nowMs int64, retention time.Duration) bool {
+	since := o.commitMs
+	switch {
+	case g.protocolType != nil && g.is(Empty):
+		if g.stateMs >= 0 {
+			since = g.stateMs
+		}
+	case g.protocolType != nil && *g.protocolType == consumerProtocol && g.is(Stable):
+		if g.subscribed == nil || g.subscribed[tp.topic] {
+			return false
+		}
+	case g.protocolType == nil:
+	default:
+		return false
+	}
+	if o.expireMs >= 0 {
+		return nowMs >= o.expireMs
+	}
+	return nowMs-since >= retention.Milliseconds()
+}
+
+// topicsDeleted removes the offsets of topics that are gone.
+func (s *shard) topicsDeleted(names map[string]bool) {
+	for _, id := range slices.Sorted(maps.Keys(s.groups)) {
+		g := s.groups[id]
+		var gone []topicPart
+		for tp := range g.offsets {
+			if names[tp.topic] {
+				gone = append(gone, tp)
+			}
+		}
+		if len(gone) > 0 {
+			s.removeOffsets(g, gone, "the topics were deleted")
+		}
+	}
+}
