@@ -106,6 +106,57 @@ func deniedRequests(t *testing.T) []denied {
 		{"update metadata", fixed(version(kmsg.NewPtrUpdateMetadataRequest(), 8)), kerr.ClusterAuthorizationFailed, nil},
 		{"controlled shutdown", fixed(version(kmsg.NewPtrControlledShutdownRequest(), 3)), kerr.ClusterAuthorizationFailed, nil},
 		{"group coordinator", byName(func(n string) kmsg.Request { return coordinatorRequest(0, n) }), kerr.GroupAuthorizationFailed, nil},
+		{"offset commit", byName(func(n string) kmsg.Request {
+			q := kmsg.NewPtrOffsetCommitRequest()
+			q.Version, q.Group, q.Generation = 8, n, -1
+			rt, rp := kmsg.NewOffsetCommitRequestTopic(), kmsg.NewOffsetCommitRequestTopicPartition()
+			rt.Topic, rt.Partitions = "topic", append(rt.Partitions, rp)
+			q.Topics = append(q.Topics, rt)
+			return q
+		}), kerr.GroupAuthorizationFailed, nil},
+		{"offset fetch", byName(func(n string) kmsg.Request {
+			q := kmsg.NewPtrOffsetFetchRequest()
+			g := kmsg.NewOffsetFetchRequestGroup()
+			g.Group = n
+			q.Version, q.Groups = 8, append(q.Groups, g)
+			return q
+		}), kerr.GroupAuthorizationFailed, nil},
+		{"join group", byName(func(n string) kmsg.Request {
+			q := kmsg.NewPtrJoinGroupRequest()
+			q.Version, q.Group = 9, n
+			return q
+		}), kerr.GroupAuthorizationFailed, nil},
+		{"heartbeat", byName(func(n string) kmsg.Request {
+			q := kmsg.NewPtrHeartbeatRequest()
+			q.Version, q.Group = 4, n
+			return q
+		}), kerr.GroupAuthorizationFailed, nil},
+		{"leave group", byName(func(n string) kmsg.Request {
+			q := kmsg.NewPtrLeaveGroupRequest()
+			q.Version, q.Group = 5, n
+			return q
+		}), kerr.GroupAuthorizationFailed, nil},
+		{"sync group", byName(func(n string) kmsg.Request {
+			q := kmsg.NewPtrSyncGroupRequest()
+			q.Version, q.Group = 4, n
+			return q
+		}), kerr.GroupAuthorizationFailed, nil},
+		{"describe groups", byName(func(n string) kmsg.Request {
+			q := kmsg.NewPtrDescribeGroupsRequest()
+			q.Version, q.Groups = 5, []string{n}
+			return q
+		}), kerr.GroupAuthorizationFailed, nil},
+		{"list groups", fixed(version(kmsg.NewPtrListGroupsRequest(), 5)), nil, by(question{security.Describe, security.Cluster, clusterName})},
+		{"delete groups", byName(func(n string) kmsg.Request {
+			q := kmsg.NewPtrDeleteGroupsRequest()
+			q.Version, q.Groups = 2, []string{n}
+			return q
+		}), kerr.GroupAuthorizationFailed, nil},
+		{"offset delete", byName(func(n string) kmsg.Request {
+			q := kmsg.NewPtrOffsetDeleteRequest()
+			q.Group = n
+			return q
+		}), kerr.GroupAuthorizationFailed, nil},
 		{"transaction coordinator", byName(func(n string) kmsg.Request { return coordinatorRequest(1, n) }), kerr.TransactionalIDAuthorizationFailed,
 			by(question{security.Describe, security.TransactionalID, ""})},
 		{"share coordinator", byName(func(n string) kmsg.Request { return coordinatorRequest(2, n) }), kerr.ClusterAuthorizationFailed, by(clusterAction)},

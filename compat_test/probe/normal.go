@@ -152,7 +152,7 @@ func (n *normaliser) text(name, x string) any {
 		return "a text" // sentences are each broker's own
 	case name == "Dir" && x != "":
 		return n.id("dir", x)
-	case name == "MemberID" && x != "":
+	case (name == "MemberID" || name == "LeaderID") && x != "":
 		return n.id("member", x)
 	}
 	return x

@@ -11,6 +11,7 @@ var masks = []struct {
 	re *regexp.Regexp
 	by string
 }{
+	{regexp.MustCompile(`127\.0\.0\.1:\d+ +\(\d\) +`), "ADDR (ID) "}, // a coordinator
 	{regexp.MustCompile(`127\.0\.0\.1:\d+`), "ADDR"},
 	{regexp.MustCompile(`TopicId: [\w-]{22}`), "TopicId: ID"},
 	{regexp.MustCompile(`/[^\s",=]*/\d/(data|d\d)`), "DIR/$1"}, // a broker's log directory

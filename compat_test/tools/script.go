@@ -7,6 +7,7 @@ const (
 	reassignTool = "org.apache.kafka.tools.reassign.ReassignPartitionsCommand"
 	configTool   = "kafka.admin.ConfigCommand"
 	logDirsTool  = "org.apache.kafka.tools.LogDirsCommand"
+	groupTool    = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"
 )
 
 // Step is one run of a tool.
@@ -43,7 +44,7 @@ func reassignUntil(until, file, args string) Step {
 
 // Chapters are the script, for three brokers with two log directories each.
 func Chapters() []Chapter {
-	return []Chapter{topicChapter(), configChapter(), brokerConfigChapter(), reassignChapter(), electChapter(), dirChapter()}
+	return []Chapter{topicChapter(), configChapter(), brokerConfigChapter(), reassignChapter(), electChapter(), dirChapter(), groupChapter()}
 }
 
 func topicChapter() Chapter {
@@ -175,6 +176,48 @@ func reassignChapter() Chapter {
 		reassign(`{`, "--verify --reassignment-json-file $FILE"),
 		reassign("", "--execute"),
 		reassign("", "--nonsense"),
+	}}
+}
+
+func groupChapter() Chapter {
+	g := func(args string) Step { return Step{Tool: groupTool, Args: args} }
+	reset := func(args string) Step { return g("--reset-offsets --group g --topic gt " + args) }
+	return Chapter{"groups", []Step{
+		topics("--create --topic gt --replica-assignment 0,1"),
+		topicsUntil("Leader: 1", "--describe --topic gt"),
+		{Tool: groupTool, Args: "--list", Until: "exit 0"},
+		g("--describe --group nothing"),
+		g("--delete --group nothing"),
+		reset("--to-earliest --dry-run"),
+		reset("--to-earliest --execute"),
+		g("--list"),
+		g("--list --state"),
+		g("--list --state Stable"),
+		g("--list --type classic"),
+		g("--describe --group g"),
+		g("--describe --group g --members"),
+		g("--describe --group g --members --verbose"),
+		g("--describe --group g --state"),
+		g("--describe --group g --offsets --verbose"),
+		g("--describe --all-groups"),
+		reset("--to-latest --execute"),
+		reset("--to-offset 5 --execute"),
+		reset("--shift-by 1"),
+		reset("--shift-by -1 --execute"),
+		reset("--to-current --export"),
+		reset("--by-duration PT1H"),
+		reset("--to-datetime 2020-01-01T00:00:00.000 --execute"),
+		g("--reset-offsets --group g --all-topics --to-earliest"),
+		g("--reset-offsets --group g --topic nothing --to-earliest"),
+		g("--reset-offsets --group g --to-earliest"),
+		g("--delete-offsets --group g --topic gt:1"),
+		g("--delete-offsets --group g --topic nothing"),
+		g("--describe --group g"),
+		g("--delete --group g"),
+		g("--list"),
+		g("--delete --group g"),
+		g("--describe"),
+		g("--nonsense"),
 	}}
 }
 
