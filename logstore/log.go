@@ -94,13 +94,13 @@ type Options struct {
 	TopicID        metadata.TopicID // zero = not known
 	// FirstEpochs are the leader epochs that a log which is made begins with; a log that is there keeps its own.
 	FirstEpochs []EpochStart
-	Config         *config.Topic
-	Clock          *clock.Clock
-	Logger         *slog.Logger
-	Codecs         *record.Codecs
-	Buffers        *Buffers // shared by the logs of a broker; nil = own
-	Files          *Files   // likewise; nil = no limit
-	Producers      ProducerOptions
+	Config      *config.Topic
+	Clock       *clock.Clock
+	Logger      *slog.Logger
+	Codecs      *record.Codecs
+	Buffers     *Buffers // shared by the logs of a broker; nil = own
+	Files       *Files   // likewise; nil = no limit
+	Producers   ProducerOptions
 
 	RecoveryPoint  int64 // from the checkpoint: everything below is on the disk
 	LogStartOffset int64 // from the checkpoint; 0 = base of the first segment
