@@ -34,8 +34,6 @@ func configs(args string) Step { return Step{Tool: configTool, Args: args} }
 
 func configsUntil(until, args string) Step { return Step{Tool: configTool, Args: args, Until: until} }
 
-func elect(args string) Step { return Step{Tool: electTool, Args: args} }
-
 func reassign(file, args string) Step { return Step{Tool: reassignTool, Args: args, File: file} }
 
 func reassignUntil(until, file, args string) Step {
