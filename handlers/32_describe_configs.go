@@ -20,13 +20,14 @@ import (
 func (h *Handlers) DescribeConfigs(ctx context.Context, r *Request, q *kmsg.DescribeConfigsRequest) *kmsg.DescribeConfigsResponse {
 	resp := q.ResponseKind().(*kmsg.DescribeConfigsResponse)
 	resp.Resources = []kmsg.DescribeConfigsResponseResource{}
+	overridesOf := h.topicOverrides(ctx, q)
 	for i := range q.Resources {
 		res := &q.Resources[i]
 		out := kmsg.NewDescribeConfigsResponseResource()
 		out.ResourceType, out.ResourceName = res.ResourceType, res.ResourceName
 		out.Configs = []kmsg.DescribeConfigsResponseResourceConfig{}
 		out.ErrorMessage = new(string) // Apache's, where there is nothing to say
-		entries, err := h.describeConfigs(ctx, r, res)
+		entries, err := h.describeConfigs(ctx, r, res, overridesOf)
 		if err != nil {
 			out.ErrorCode = h.code(err)
 			if m := text(err); m != nil {
@@ -43,8 +44,39 @@ func (h *Handlers) DescribeConfigs(ctx context.Context, r *Request, q *kmsg.Desc
 	return resp
 }
 
+// topicOverrides reads the overrides of all existing topics that q names, at once, and returns how to look them up.
+func (h *Handlers) topicOverrides(ctx context.Context, q *kmsg.DescribeConfigsRequest) func(topic string) (map[string]string, error) {
+	at := make(map[string]int)
+	var names []string
+	image := h.Cluster.Image()
+	for i := range q.Resources {
+		name := q.Resources[i].ResourceName
+		if _, seen := at[name]; seen || q.Resources[i].ResourceType != kmsg.ConfigResourceTypeTopic || image.Topic(name) == nil {
+			continue
+		}
+		at[name] = len(names)
+		names = append(names, name)
+	}
+	if len(names) == 0 {
+		return func(string) (map[string]string, error) { return nil, kerr.UnknownTopicOrPartition }
+	}
+	overrides, errs, err := h.Settings.TopicOverrides(ctx, names)
+	return func(topic string) (map[string]string, error) {
+		i, ok := at[topic]
+		switch {
+		case !ok: // it came after the image was read
+			return nil, kerr.UnknownTopicOrPartition
+		case err != nil:
+			return nil, err
+		}
+		return overrides[i], errs[i]
+	}
+}
+
 // describeConfigs is Kafka 3.9 ConfigHelper.describeConfigs for one resource.
-func (h *Handlers) describeConfigs(ctx context.Context, r *Request, res *kmsg.DescribeConfigsRequestResource) ([]config.Entry, error) {
+func (h *Handlers) describeConfigs(ctx context.Context, r *Request, res *kmsg.DescribeConfigsRequestResource,
+	overridesOf func(topic string) (map[string]string, error),
+) ([]config.Entry, error) {
 	switch res.ResourceType {
 	case kmsg.ConfigResourceTypeTopic:
 		if !h.may(ctx, r, security.DescribeConfigs, security.Topic, res.ResourceName) {
@@ -56,7 +88,11 @@ func (h *Handlers) describeConfigs(ctx context.Context, r *Request, res *kmsg.De
 		if h.Cluster.Image().Topic(res.ResourceName) == nil {
 			return nil, kerr.UnknownTopicOrPartition
 		}
-		return h.Settings.Broker().DescribeTopic(h.Settings.Snapshot().Overrides(res.ResourceName))
+		overrides, err := overridesOf(res.ResourceName)
+		if err != nil {
+			return nil, err
+		}
+		return h.Settings.Broker().DescribeTopic(overrides)
 	case kmsg.ConfigResourceTypeBroker:
 		if !h.mayCluster(ctx, r, security.DescribeConfigs) {
 			return nil, &topics.Error{Code: kerr.ClusterAuthorizationFailed, Message: "Cluster authorization failed."}

@@ -40,6 +40,31 @@ func (m *Manager) LoadTopics(ctx context.Context, names []string) (*Snapshot, er
 	}
 }
 
+// TopicOverrides reads the dynamic configs of topics from ZooKeeper as they stand now: what another broker has just been
+// told must be in the answer of this one, which has not heard of it yet, and a topic without a replica here is never
+// loaded. The Snapshot stays as it is. errs are those of single topics, such as a malformed znode.
+// Source: Kafka 3.9 ZkConfigRepository.config.
+func (m *Manager) TopicOverrides(ctx context.Context, names []string) (overrides []map[string]string, errs []error, err error) {
+	g, err := m.o.Session.Await(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	overrides, errs = make([]map[string]string, len(names)), make([]error, len(names))
+	err = g.Each(ctx, len(names), func(ctx context.Context, i int) error {
+		conf, err := znode.ReadConfig(ctx, g, znode.TopicEntity, names[i])
+		if bad, ok := malformed(err); ok {
+			errs[i] = bad
+			return nil
+		}
+		overrides[i] = conf
+		return err
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("read configs of %d topics: %w", len(names), err)
+	}
+	return overrides, errs, nil
+}
+
 // DropTopic forgets a deleted topic.
 func (m *Manager) DropTopic(name string) {
 	select {

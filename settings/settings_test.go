@@ -109,6 +109,13 @@ func TestTopicConfigReachesAllBrokers(t *testing.T) {
 	if c := a.Topic("t"); c != a.Broker().Topic() && c.Retention == time.Second {
 		t.Error("the making of a topic sends no notification")
 	}
+	now, errs, err := a.TopicOverrides(t.Context(), []string{"none", "t"})
+	if err != nil || errs[0] != nil || errs[1] != nil || len(now[0]) != 0 || now[1]["retention.ms"] != "1000" {
+		t.Errorf("overrides as they stand: %v, %v, %v", now, errs, err)
+	}
+	if a.Snapshot().Overrides("t") != nil {
+		t.Error("to read the overrides changed the snapshot, and with it hid the change from OnTopic")
+	}
 	snap, err := a.LoadTopics(t.Context(), []string{"t", "none"})
 	if err != nil || snap.Topic("t").Retention != time.Second || snap.Overrides("t")["retention.ms"] != "1000" {
 		t.Errorf("%v, %v", snap.Topic("t"), err)
