@@ -1,12 +1,15 @@
 // Package clients runs the stock clients of the suite, each a program of its own in its own language, all with one
 // contract:
 //
-//	arguments  key=value: mode (produce, consume), bootstrap, topic, client, codecs, count, partitions, millis, ends
+//	arguments  key=value: mode (produce, consume, member), bootstrap, topic, client, codecs, count, partitions, millis, ends
 //	produce    for each codec one producer, all at once; each sends count records evenly over millis milliseconds:
 //	           record i goes to partition i mod partitions with sequence i div partitions, its value as history.Value
 //	output     "ack CODEC PARTITION SEQUENCE OFFSET" for each acknowledged record, "fail CODEC PARTITION SEQUENCE
 //	           REASON" for each given up, and "end" last
 //	consume    reads each partition, without a group, from 0 to its offset in ends; "rec PARTITION OFFSET VALUE", "end"
+//	member     with group and protocol (eager, cooperative, consumer) also given: joins the group, processes and commits until it is
+//	           sent SIGTERM, and prints "own MILLIS PARTITION", "lose MILLIS PARTITION", "did MILLIS PARTITION OFFSET" for each record
+//	           and "commit MILLIS PARTITION OFFSET" when a commit was acknowledged, as far as the client can know; "end"
 //	stderr     the client's own log; a line with "fatal" is a failure
 //
 // Central type: Client.
@@ -112,7 +115,7 @@ func (c Client) Start(dir string, args map[string]string) (*Job, error) {
 	for k, v := range args {
 		cmd.Args = append(cmd.Args, k+"="+v)
 	}
-	name := c.Name + "-" + args["mode"]
+	name := c.Name + "-" + args["mode"] + args["member"]
 	out, err := os.Create(filepath.Join(dir, name+".out"))
 	if err != nil {
 		return nil, err

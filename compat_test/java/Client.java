@@ -1,16 +1,20 @@
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
 import java.util.Set;
+import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.WakeupException;
 import org.apache.kafka.common.serialization.StringDeserializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 
@@ -25,6 +29,9 @@ public class Client {
         }
         if (OPT.get("mode").equals("consume")) {
             consume();
+        } else if (OPT.get("mode").equals("member")) {
+            member();
+            return;
         } else {
             List<Thread> threads = new ArrayList<>();
             for (String codec : OPT.get("codecs").split(",")) {
@@ -113,5 +120,73 @@ public class Client {
                 left.removeIf(tp -> consumer.position(tp) >= Long.parseLong(ends[tp.partition()]));
             }
         }
+    }
+
+    private static void tell(String kind, Collection<TopicPartition> partitions) {
+        for (TopicPartition tp : partitions) {
+            say(kind + " " + System.currentTimeMillis() + " " + tp.partition());
+        }
+    }
+
+    private static volatile boolean leave;
+
+    private static void member() throws Exception {
+        Properties p = new Properties();
+        p.put("bootstrap.servers", OPT.get("bootstrap"));
+        p.put("client.id", OPT.get("client"));
+        p.put("group.id", OPT.get("group"));
+        p.put("enable.auto.commit", "false");
+        p.put("auto.offset.reset", "earliest");
+        p.put("reconnect.backoff.max.ms", "500");
+        p.put("max.poll.records", "100");
+        if (OPT.get("protocol").equals("consumer")) {
+            p.put("group.protocol", "consumer");
+        } else {
+            p.put("session.timeout.ms", "10000");
+            p.put("heartbeat.interval.ms", "500");
+            p.put("partition.assignment.strategy", "org.apache.kafka.clients.consumer."
+                + (OPT.get("protocol").equals("cooperative") ? "CooperativeStickyAssignor" : "RangeAssignor"));
+        }
+        KafkaConsumer<String, String> consumer = new KafkaConsumer<>(p, new StringDeserializer(), new StringDeserializer());
+        Thread main = Thread.currentThread();
+        Runtime.getRuntime().addShutdownHook(new Thread(() -> {
+            leave = true;
+            consumer.wakeup();
+            try {
+                main.join();
+            } catch (InterruptedException e) {
+                System.err.println("fatal " + e);
+            }
+        }));
+        consumer.subscribe(List.of(OPT.get("topic")), new ConsumerRebalanceListener() {
+            @Override
+            public void onPartitionsAssigned(Collection<TopicPartition> got) {
+                tell("own", got);
+            }
+
+            @Override
+            public void onPartitionsRevoked(Collection<TopicPartition> lost) {
+                tell("lose", lost);
+            }
+        });
+        while (!leave) {
+            try {
+                Map<Integer, Long> next = new HashMap<>();
+                for (ConsumerRecord<String, String> r : consumer.poll(Duration.ofMillis(200))) {
+                    say("did " + System.currentTimeMillis() + " " + r.partition() + " " + r.offset());
+                    next.put(r.partition(), r.offset() + 1);
+                }
+                if (!next.isEmpty()) {
+                    consumer.commitSync();
+                    next.forEach((partition, offset) -> say("commit " + System.currentTimeMillis() + " " + partition + " " + offset));
+                }
+            } catch (WakeupException e) {
+                // it is time to leave
+            } catch (KafkaException e) {
+                System.err.println("went on after " + e);
+            }
+        }
+        consumer.close();
+        say("end");
     }
 }

@@ -1,5 +1,5 @@
-// The kafkajs client of the suite: produces, as ../clients.go describes. It cannot consume: kafkajs has no way to read a
-// partition without a group.
+// The kafkajs client of the suite: produces, and consumes in a group, as ../clients.go describes. kafkajs has no way to read
+// a partition without a group.
 'use strict'
 const { Kafka, CompressionTypes, CompressionCodecs, Partitioners, logLevel } = require('kafkajs')
 
@@ -66,6 +66,32 @@ async function produce(kafka, codec) {
   await producer.disconnect()
 }
 
+async function member(kafka) {
+  const consumer = kafka.consumer({ groupId: opt.group, sessionTimeout: 10000, rebalanceTimeout: 10000, heartbeatInterval: 500, maxWaitTimeInMs: 200 })
+  const left = new Promise((resolve) => process.on('SIGTERM', resolve))
+  await consumer.connect()
+  await consumer.subscribe({ topics: [opt.topic], fromBeginning: true })
+  await consumer.run({
+    autoCommit: false,
+    partitionsConsumedConcurrently: 1,
+    eachBatch: async ({ batch, resolveOffset, heartbeat, isRunning, isStale }) => {
+      let next = null
+      for (const m of batch.messages) {
+        if (!isRunning() || isStale()) break
+        console.log(`did ${Date.now()} ${batch.partition} ${m.offset}`)
+        next = String(BigInt(m.offset) + 1n)
+        resolveOffset(m.offset)
+      }
+      if (next === null) return
+      await consumer.commitOffsets([{ topic: batch.topic, partition: batch.partition, offset: next }])
+      console.log(`commit ${Date.now()} ${batch.partition} ${next}`)
+      await heartbeat()
+    },
+  })
+  await left
+  await consumer.disconnect()
+}
+
 async function main(zstd) {
   CompressionCodecs[CompressionTypes.ZSTD] = () => ({
     compress: async (encoder) => Buffer.from(zstd.compress(encoder.buffer, 3)),
@@ -80,6 +106,11 @@ async function main(zstd) {
     requestTimeout: 10000,
     retry: { initialRetryTime: 100, maxRetryTime: 1000, retries: 200 },
   })
+  if (opt.mode === 'member') {
+    await member(kafka)
+    console.log('end')
+    return
+  }
   await Promise.all(opt.codecs.split(',').map((c) => produce(kafka, c)))
   console.log('end')
 }

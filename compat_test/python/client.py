@@ -1,10 +1,11 @@
 """The librdkafka client of the suite, through confluent-kafka: produces and consumes, as ../clients.go describes."""
 
+import signal
 import sys
 import threading
 import time
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 OPT = dict(a.split("=", 1) for a in sys.argv[1:])
 PARTITIONS = int(OPT["partitions"])
@@ -14,6 +15,7 @@ OUT = threading.Lock()
 def say(line):
     with OUT:
         sys.stdout.write(line + "\n")
+        sys.stdout.flush()
 
 
 def value(codec, partition, seq):
@@ -85,8 +87,56 @@ def consume():
     consumer.close()
 
 
+def member():
+    leave = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: leave.set())
+    conf = {
+        "bootstrap.servers": OPT["bootstrap"],
+        "client.id": OPT["client"],
+        "group.id": OPT["group"],
+        "enable.auto.commit": False,
+        "auto.offset.reset": "earliest",
+        "reconnect.backoff.max.ms": 500,
+        "error_cb": on_error,
+    }
+    if OPT["protocol"] == "consumer":
+        conf["group.protocol"] = "consumer"
+    else:
+        conf["session.timeout.ms"] = 10000
+        conf["heartbeat.interval.ms"] = 500
+        conf["partition.assignment.strategy"] = "cooperative-sticky" if OPT["protocol"] == "cooperative" else "range"
+    consumer = Consumer(conf)
+
+    def tell(kind):
+        def callback(_, partitions):
+            for tp in partitions:
+                say(f"{kind} {int(time.time() * 1000)} {tp.partition}")
+        return callback
+
+    consumer.subscribe([OPT["topic"]], on_assign=tell("own"), on_revoke=tell("lose"), on_lost=tell("lose"))
+    while not leave.is_set():
+        ends = {}
+        for msg in consumer.consume(100, 0.2):
+            if msg.error():
+                sys.stderr.write(f"went on after {msg.error()}\n")
+                continue
+            say(f"did {int(time.time() * 1000)} {msg.partition()} {msg.offset()}")
+            ends[msg.partition()] = msg.offset() + 1
+        if ends:
+            try:
+                done = consumer.commit(offsets=[TopicPartition(OPT["topic"], p, o) for p, o in ends.items()], asynchronous=False)
+                for tp in done:
+                    if tp.error is None:
+                        say(f"commit {int(time.time() * 1000)} {tp.partition} {tp.offset}")
+            except KafkaException as e:
+                sys.stderr.write(f"went on after {e}\n")
+    consumer.close()
+
+
 if OPT["mode"] == "consume":
     consume()
+elif OPT["mode"] == "member":
+    member()
 else:
     threads = [threading.Thread(target=produce, args=(c,)) for c in OPT["codecs"].split(",")]
     for t in threads:

@@ -3,17 +3,21 @@ package contract
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"os"
+	"os/signal"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
 // Options are the program's arguments.
 type Options struct {
 	Mode, Topic, Client string
+	Group, Protocol     string
 	Bootstrap           []string
 	Codecs              []string
 	Count, Partitions   int
@@ -38,6 +42,10 @@ func Parse() *Options {
 			o.Topic = v
 		case "client":
 			o.Client = v
+		case "group":
+			o.Group = v
+		case "protocol":
+			o.Protocol = v
 		case "codecs":
 			o.Codecs = strings.Split(v, ",")
 		case "count":
@@ -91,6 +99,33 @@ func (o *Options) Fail(codec string, partition int32, seq int, err error) {
 // Rec tells of a record that was read.
 func (o *Options) Rec(partition int32, offset int64, value []byte) {
 	o.say("rec %d %d %s\n", partition, offset, value)
+}
+
+// Own tells that a member got partitions, Lose that it gave them up or lost them.
+func (o *Options) Own(partitions []int32) { o.own("own", partitions) }
+
+// Lose is the opposite of Own.
+func (o *Options) Lose(partitions []int32) { o.own("lose", partitions) }
+
+func (o *Options) own(kind string, partitions []int32) {
+	for _, p := range partitions {
+		o.say("%s %d %d\n", kind, time.Now().UnixMilli(), p)
+	}
+}
+
+// Did tells that a member processed a record.
+func (o *Options) Did(partition int32, offset int64) {
+	o.say("did %d %d %d\n", time.Now().UnixMilli(), partition, offset)
+}
+
+// Committed tells that the broker acknowledged a commit: offset is the next to read.
+func (o *Options) Committed(partition int32, offset int64) {
+	o.say("commit %d %d %d\n", time.Now().UnixMilli(), partition, offset)
+}
+
+// UntilTerminated ends with SIGTERM, by which a member is asked to leave.
+func UntilTerminated() (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(context.Background(), syscall.SIGTERM)
 }
 
 // End is the last line of a program that did all it should.

@@ -14,9 +14,12 @@ import (
 
 func main() {
 	o := contract.Parse()
-	if o.Mode == "consume" {
+	switch o.Mode {
+	case "consume":
 		consume(o)
-	} else {
+	case "member":
+		member(o)
+	default:
 		o.Each(func(codec string) { produce(o, codec) })
 	}
 	o.End()
@@ -73,5 +76,40 @@ func consume(o *contract.Options) {
 				delete(at, r.Partition)
 			}
 		})
+	}
+}
+
+func member(o *contract.Options) {
+	ctx, stop := contract.UntilTerminated()
+	defer stop()
+	balancer := kgo.RangeBalancer()
+	if o.Protocol == "cooperative" {
+		balancer = kgo.CooperativeStickyBalancer()
+	}
+	lose := func(_ context.Context, _ *kgo.Client, lost map[string][]int32) { o.Lose(lost[o.Topic]) }
+	cl, err := kgo.NewClient(kgo.SeedBrokers(o.Bootstrap...), kgo.ClientID(o.Client), kgo.ConsumerGroup(o.Group), kgo.ConsumeTopics(o.Topic),
+		kgo.Balancers(balancer), kgo.SessionTimeout(10*time.Second), kgo.HeartbeatInterval(500*time.Millisecond), kgo.DisableAutoCommit(),
+		kgo.BlockRebalanceOnPoll(), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, got map[string][]int32) { o.Own(got[o.Topic]) }),
+		kgo.OnPartitionsRevoked(lose), kgo.OnPartitionsLost(lose),
+		kgo.WithLogger(kgo.BasicLogger(os.Stderr, kgo.LogLevelInfo, nil)))
+	if err != nil {
+		contract.Fatal(err)
+	}
+	defer cl.CloseAllowingRebalance()
+	for ctx.Err() == nil {
+		fs := cl.PollRecords(ctx, 100)
+		next := map[int32]int64{}
+		fs.EachRecord(func(r *kgo.Record) {
+			o.Did(r.Partition, r.Offset)
+			next[r.Partition] = r.Offset + 1
+		})
+		// The commit is for this member's time in the group, whatever ctx says: what is processed is to be known.
+		if len(next) > 0 && cl.CommitRecords(context.Background(), fs.Records()...) == nil {
+			for p, n := range next {
+				o.Committed(p, n)
+			}
+		}
+		cl.AllowRebalance()
 	}
 }

@@ -17,9 +17,12 @@ import (
 
 func main() {
 	o := contract.Parse()
-	if o.Mode == "consume" {
+	switch o.Mode {
+	case "consume":
 		consume(o)
-	} else {
+	case "member":
+		member(o)
+	default:
 		o.Each(func(codec string) { produce(o, codec) })
 	}
 	o.End()
@@ -109,4 +112,33 @@ func consume(o *contract.Options) {
 		}()
 	}
 	wg.Wait()
+}
+
+// member reads in a group with version 0 of most of its requests, on one connection to the coordinator. Reader has no
+// callbacks for assignments, and it does not tell of commits: one that waits while the group rebalances is sent as of the next generation, after the
+// partition's new owner has been told where to read.
+func member(o *contract.Options) {
+	ctx, stop := contract.UntilTerminated()
+	defer stop()
+	logger := log.New(os.Stderr, "kafka-go ", log.LstdFlags)
+	r := kafka.NewReader(kafka.ReaderConfig{Brokers: o.Bootstrap, GroupID: o.Group, Topic: o.Topic, MinBytes: 1, MaxBytes: 1 << 20,
+		MaxWait: 200 * time.Millisecond, StartOffset: kafka.FirstOffset, SessionTimeout: 10 * time.Second, HeartbeatInterval: 500 * time.Millisecond,
+		RebalanceTimeout: 10 * time.Second, JoinGroupBackoff: 200 * time.Millisecond, Logger: logger, ErrorLogger: logger})
+	for ctx.Err() == nil {
+		m, err := r.FetchMessage(ctx)
+		if err != nil {
+			if ctx.Err() == nil {
+				logger.Print("fetch: ", err)
+				time.Sleep(100 * time.Millisecond)
+			}
+			continue
+		}
+		o.Did(int32(m.Partition), m.Offset)
+		if err := r.CommitMessages(ctx, m); err != nil {
+			logger.Print("commit: ", err)
+		}
+	}
+	if err := r.Close(); err != nil {
+		logger.Print("close: ", err)
+	}
 }

@@ -15,9 +15,12 @@ import (
 func main() {
 	o := contract.Parse()
 	sarama.Logger = log.New(os.Stderr, "sarama ", log.LstdFlags)
-	if o.Mode == "consume" {
+	switch o.Mode {
+	case "consume":
 		consume(o)
-	} else {
+	case "member":
+		member(o)
+	default:
 		o.Each(func(codec string) { produce(o, codec) })
 	}
 	o.End()
@@ -96,4 +99,64 @@ func consume(o *contract.Options) {
 		}()
 	}
 	wg.Wait()
+}
+
+// handler processes records in a group. sarama does not tell whether a commit was acknowledged.
+type handler struct{ o *contract.Options }
+
+func (h handler) Setup(s sarama.ConsumerGroupSession) error {
+	h.o.Own(s.Claims()[h.o.Topic])
+	return nil
+}
+
+func (h handler) Cleanup(s sarama.ConsumerGroupSession) error {
+	h.o.Lose(s.Claims()[h.o.Topic])
+	return nil
+}
+
+func (h handler) ConsumeClaim(s sarama.ConsumerGroupSession, c sarama.ConsumerGroupClaim) error {
+	for {
+		select {
+		case m, ok := <-c.Messages():
+			if !ok {
+				return nil
+			}
+			h.o.Did(m.Partition, m.Offset)
+			s.MarkMessage(m, "")
+			s.Commit()
+		case <-s.Context().Done():
+			return nil
+		}
+	}
+}
+
+func member(o *contract.Options) {
+	ctx, stop := contract.UntilTerminated()
+	defer stop()
+	c := config(o)
+	c.Consumer.Group.Session.Timeout, c.Consumer.Group.Heartbeat.Interval = 10*time.Second, 500*time.Millisecond
+	c.Consumer.Group.Rebalance.Retry.Max, c.Consumer.Group.Rebalance.Retry.Backoff = 100, 100*time.Millisecond
+	c.Consumer.Offsets.Initial, c.Consumer.Offsets.AutoCommit.Enable = sarama.OffsetOldest, false
+	var g sarama.ConsumerGroup
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		var err error
+		if g, err = sarama.NewConsumerGroup(o.Bootstrap, o.Group, c); err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			contract.Fatal(err)
+		}
+	}
+	for ctx.Err() == nil {
+		if err := g.Consume(ctx, []string{o.Topic}, handler{o}); err != nil {
+			log.Print("consume: ", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(100 * time.Millisecond):
+			}
+		}
+	}
+	if err := g.Close(); err != nil {
+		log.Print("close: ", err)
+	}
 }
