@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"gokafka/internal/clock"
 	"gokafka/internal/show"
 )
 
@@ -49,6 +52,29 @@ func do[V any](ctx context.Context, o Options, f func(ctx context.Context, c con
 		err = fmt.Errorf("no answer within %s: %w", o.Timeout, err)
 	}
 	return v, err
+}
+
+// coordinatorPause is between two tries to ask a coordinator.
+const coordinatorPause = 100 * time.Millisecond
+
+// doCoordinated is do for what asks coordinators: the first question of a cluster's life makes their topic, and after a failover the next coordinator
+// loads. f is called again until they answer, so it must not matter that it began before.
+func doCoordinated[V any](ctx context.Context, o Options, f func(ctx context.Context, c conn) (V, error)) (V, error) {
+	return do(ctx, o, func(ctx context.Context, c conn) (V, error) {
+		for {
+			v, err := f(ctx, c)
+			if !coordinatorComes(err) || clock.New().Sleep(ctx, coordinatorPause) != nil {
+				return v, err
+			}
+		}
+	})
+}
+
+func coordinatorComes(err error) bool {
+	if all, ok := errors.AsType[*kadm.ShardErrors](err); ok {
+		return slices.ContainsFunc(all.Errs, func(e kadm.ShardError) bool { return coordinatorComes(e.Err) })
+	}
+	return errors.Is(err, kerr.CoordinatorNotAvailable) || errors.Is(err, kerr.CoordinatorLoadInProgress) || errors.Is(err, kerr.NotCoordinator)
 }
 
 // Outcome is the view of a command that changes something. Err tells whether it succeeded in all.

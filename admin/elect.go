@@ -10,8 +10,8 @@ import (
 
 // TopicPartition names a partition.
 type TopicPartition struct {
-	Topic     string
-	Partition int32
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
 }
 
 func (tp TopicPartition) String() string { return tp.Topic + "-" + itoa(tp.Partition) }

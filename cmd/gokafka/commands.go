@@ -50,7 +50,7 @@ func root() *cobra.Command {
 	c.Flags().IntVar(&port, "port", 9092, "port of the dev broker on both loopbacks")
 	c.Flags().StringVar(&data, "data", "gokafka-data", "directory of the dev broker's data")
 	c.Flags().StringVar(&http, "http", "", "address of the HTTP port (/metrics, /healthz, /readyz, /api); unless given, 127.0.0.1 and the port above by two; empty for none")
-	c.AddCommand(serverCommand(), zookeeperCommand(), dumpLogCommand(), clusterCommand(), topicCommand())
+	c.AddCommand(serverCommand(), zookeeperCommand(), dumpLogCommand(), clusterCommand(), topicCommand(), groupCommand())
 	return c
 }
 
