@@ -45,6 +45,7 @@ var mayImport = map[string][]string{
 	"replication":           {"logstore", "logstore/logdir", "metadata", "purgatory", "record", "protocol", "internal/peer", "config", "internal/vfs", "quota"},
 	"coordinator":           {"metadata", "record", "replication"},
 	"groups":                {"config", "coordinator", "record", "replication", "topics"},
+	"lag":                   {"groups", "internal/peer", "metadata"},
 	"fetch":                 {"replication", "metadata", "protocol"},
 	"handlers":              {"config", "controller", "fetch", "groups", "metadata", "producerid", "protocol", "record", "replication", "security", "settings", "topics"},
 	"server":                {"protocol", "handlers", "security"},

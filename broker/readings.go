@@ -1,12 +1,14 @@
 package broker
 
 import (
+	"context"
 	"strconv"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"gokafka/controller"
+	"gokafka/lag"
 	"gokafka/replication"
 )
 
@@ -17,7 +19,8 @@ type readings struct {
 	list   []reading
 	timers [controller.StateCount]*prometheus.Desc // nil: the state has none
 
-	queueSize, dirOffline, logSize, logStart, logEnd *prometheus.Desc
+	queueSize, dirOffline, logSize, logStart, logEnd, groupLag *prometheus.Desc
+	lag                                                        *lag.Reader
 }
 
 // reading is one number without labels, or with constant ones.
@@ -71,6 +74,8 @@ func newReadings(b *Broker) *readings {
 	rs.logSize = desc("kafka_log_log_size", "Bytes in the segments of a partition.", "topic", "partition")
 	rs.logStart = desc("kafka_log_log_logstartoffset", "First offset of a partition.", "topic", "partition")
 	rs.logEnd = desc("kafka_log_log_logendoffset", "Offset of the next record of a partition.", "topic", "partition")
+	rs.groupLag = desc("kafka_consumergroup_lag", "Records that a group has not committed in a partition, told by the group's coordinator.", "consumergroup", "topic", "partition")
+	rs.lag = b.newLag()
 	return rs
 }
 
@@ -183,7 +188,7 @@ func (rs *readings) Describe(out chan<- *prometheus.Desc) {
 			out <- d
 		}
 	}
-	for _, d := range []*prometheus.Desc{rs.queueSize, rs.dirOffline, rs.logSize, rs.logStart, rs.logEnd} {
+	for _, d := range []*prometheus.Desc{rs.queueSize, rs.dirOffline, rs.logSize, rs.logStart, rs.logEnd, rs.groupLag} {
 		out <- d
 	}
 }
@@ -212,6 +217,10 @@ func (rs *readings) Collect(out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(rs.dirOffline, prometheus.GaugeValue, value, path)
 	}
 	rs.collectLogs(out)
+	for _, l := range rs.lag.Read(context.Background()) { // which bounds itself
+		group := strings.ToValidUTF8(l.Group, "\uFFFD")
+		out <- prometheus.MustNewConstMetric(rs.groupLag, prometheus.GaugeValue, float64(l.Records), group, l.Topic, strconv.Itoa(int(l.Partition)))
+	}
 }
 
 // collectLogs tells of each partition. For 10,000 of them a scrape takes some 0.2 s of one core, nearly all of it spent on the form of the answer.
