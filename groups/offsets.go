@@ -308,7 +308,7 @@ func (g *group) expired(tp topicPart, o *offset, nowMs int64, retention time.Dur
 	return nowMs-since >= retention.Milliseconds()
 }
 
-// topicsDeleted removes the offsets of topics that are gone.
+// topicsDeleted removes the offsets of topics that are gone, and with them every empty group that has no offsets. Kafka 3.9 GroupCoordinator.handleDeletedPartitions.
 func (s *shard) topicsDeleted(names map[string]bool) {
 	for _, id := range slices.Sorted(maps.Keys(s.groups)) {
 		g := s.groups[id]
@@ -318,8 +318,6 @@ func (s *shard) topicsDeleted(names map[string]bool) {
 				gone = append(gone, tp)
 			}
 		}
-		if len(gone) > 0 {
-			s.removeOffsets(g, gone, "the topics were deleted")
-		}
+		s.removeOffsets(g, gone, "the topics were deleted")
 	}
 }

@@ -38,7 +38,11 @@ func (s *shard) Loaded() {
 	if s.skipped > 0 {
 		s.logger.Warn("Records of protocols that are not served were skipped", "records", s.skipped)
 	}
-	for _, g := range s.groups {
+	for id, g := range s.groups {
+		if g.generation == 0 && len(g.members) == 0 && len(g.offsets) == 0 {
+			delete(s.groups, id) // all that is left of it in the log are tombstones of offsets
+			continue
+		}
 		s.logger.Info("Loading group metadata", "group", g.id, "generation", g.generation)
 		for _, m := range g.members {
 			s.heartbeat(g, m)
