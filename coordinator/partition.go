@@ -26,6 +26,8 @@ type Partition struct {
 	cancel  context.CancelFunc
 	ended   chan struct{} // closed when the machine is not called any more
 
+	pending []*wait // appends that are not known to be replicated, in the order of the log; the goroutine's
+
 	mu     sync.Mutex // a leaf
 	queue  []func()
 	loaded bool
@@ -211,35 +213,81 @@ func (p *Partition) replayBatch(b record.Batch, from int64, block []byte) (n int
 // KV is a record to append. A nil value is a tombstone.
 type KV struct{ Key, Value []byte }
 
-// Append appends records in one batch and calls done on the partition's goroutine when they are replicated, or with what went wrong: an error of
-// Produce. After it the partition may still turn out to have them. done is not called when the partition was given up meanwhile.
+// Append appends records in one batch and returns the offset of the first, or why nothing was appended; done is not called then. Otherwise done is called on
+// the partition's goroutine, after Append has returned: with nil when the records are replicated, or with the error that a client is to get, such as
+// REQUEST_TIMED_OUT. The records are in the log all the same then; done is called once more, with nil, if they are replicated after all, so that a machine
+// can know at any time what its successor will read. It is not called when the partition was given up meanwhile.
 // acks is -1, or as offsets.commit.required.acks says.
-func (p *Partition) Append(spec record.BatchSpec, acks int16, timeout time.Duration, records []KV, done func(err error)) {
+func (p *Partition) Append(spec record.BatchSpec, acks int16, timeout time.Duration, records []KV, done func(err error)) (base int64, err error) {
 	b := record.NewBuilder(spec)
 	now := p.r.o.Clock.NowMs()
-	var err error
 	for _, kv := range records {
-		if err = b.Append(now, kv.Key, kv.Value); err != nil {
-			break
+		if err := b.Append(now, kv.Key, kv.Value); err != nil {
+			return -1, err
 		}
 	}
-	var payload []byte
-	if err == nil {
-		payload, _, err = b.Build(nil, p.r.o.Codecs)
-	}
+	payload, _, err := b.Build(nil, p.r.o.Codecs)
 	if err != nil {
-		done(err)
-		return
+		return -1, err
 	}
 	parts := []replication.Append{{Topic: []byte(p.r.o.Topic), Partition: p.id, Records: payload, Version: 9}}
 	p.r.o.Replicas.Append(acks, parts)
-	if parts[0].Err != nil || acks != replication.AcksAll {
-		done(parts[0].Err)
+	if parts[0].Err != nil {
+		return -1, parts[0].Err
+	}
+	parts[0].Records = nil
+	if acks != replication.AcksAll {
+		_ = p.post(func() { done(nil) }) // a partition that was given up has answered already
+		return parts[0].FirstOffset, nil
+	}
+	base = parts[0].FirstOffset
+	w := &wait{parts: parts, done: done}
+	p.pending = append(p.pending, w)
+	p.await(w, timeout)
+	return base, nil
+}
+
+// wait is an append that is not known to be replicated.
+type wait struct {
+	parts []replication.Append // one
+	done  func(err error)
+	told  bool // that it timed out
+	over  bool // replicated or failed; else the purgatory has parts
+}
+
+// lateRound is how long one wait lasts for records of which the client has been told that they came too late.
+const lateRound = time.Minute
+
+func (p *Partition) await(w *wait, timeout time.Duration) {
+	settled := func() { _ = p.post(func() { p.settle(w) }) }
+	if p.r.o.Replicas.Replicated(w.parts, timeout, settled) {
+		settled()
+	}
+}
+
+// settle calls what waits for appends, in the order of the log: purgatories have none.
+func (p *Partition) settle(w *wait) {
+	if errors.Is(w.parts[0].Err, kerr.RequestTimedOut) {
+		if !w.told {
+			w.told = true
+			w.done(w.parts[0].Err)
+		}
+		w.parts[0].Err = nil
+		p.await(w, lateRound)
 		return
 	}
-	later := func() { _ = p.post(func() { done(parts[0].Err) }) } // a partition that was given up has answered already
-	if p.r.o.Replicas.Replicated(parts, timeout, later) {
-		done(parts[0].Err)
+	w.over = true
+	for len(p.pending) > 0 && p.pending[0].over {
+		w := p.pending[0]
+		p.pending = p.pending[1:]
+		err := w.parts[0].Err
+		if !w.told {
+			w.done(err)
+		}
+		// Also what is on fewer replicas than min.insync.replicas, which the client is told, is on all of the ISR.
+		if late := errors.Is(err, kerr.NotEnoughReplicasAfterAppend); late || w.told && err == nil {
+			w.done(nil)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"unicode/utf16"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -17,7 +18,7 @@ import (
 	"gokafka/topics"
 )
 
-// Options of a Coordinator. All are needed.
+// Options of a Coordinator. All but MaxBytes are needed.
 type Options struct {
 	Config   *config.Groups
 	Replicas *replication.Manager
@@ -26,12 +27,23 @@ type Options struct {
 	Logger   *slog.Logger
 	// Partitions is how many partitions __consumer_offsets has; 0 while there is none.
 	Partitions func() int32
+	// MaxBytes bounds what the members of all groups hold; 0 = 512 MiB. Joins on several partitions at once may pass it by a request each.
+	MaxBytes int64
+}
+
+func (o *Options) maxBytes() int64 {
+	if o.MaxBytes == 0 {
+		return defaultMaxBytes
+	}
+	return o.MaxBytes
 }
 
 // Coordinator coordinates the groups whose partitions of __consumer_offsets this broker leads. Safe for concurrent use. Close it.
 type Coordinator struct {
 	o  Options
 	rt *coordinator.Runtime
+	// held is how many bytes the members of all groups hold here.
+	held atomic.Int64
 }
 
 // New makes a coordinator of no groups: they come with the leadership of partitions.

@@ -55,8 +55,11 @@ type member struct {
 	order     int // of joining
 }
 
+// memberBytes is about what a member takes beside what it sends.
+const memberBytes = 512
+
 func (m *member) bytes() int {
-	n := len(m.assignment)
+	n := memberBytes + len(m.id) + len(m.clientID) + len(m.host) + len(m.assignment)
 	for _, p := range m.protocols {
 		n += len(p.Name) + len(p.Metadata)
 	}
@@ -105,7 +108,9 @@ type group struct {
 	joinTimer    *clock.Timer
 	joinRound    int // counts the waits for joins
 	syncTimer    *clock.Timer
-	joined       int // counts members that ever joined, for their order
+	joined       int  // counts members that ever joined, for their order
+	unsaved      bool // the log has an older generation
+	counted      int  // bytes of the members that are in Coordinator.held
 }
 
 type pendingID struct{ timer *clock.Timer }

@@ -9,8 +9,22 @@ import (
 // newMemberTimeout is how long a member that has not got its first answer is kept: it cannot send heartbeats yet.
 const newMemberTimeout = 5 * time.Minute
 
-// maxGroupBytes bounds the metadata and assignments of a group's members. Apache has no bound; with it 300 members of 1 MB end a broker.
-const maxGroupBytes = 64 << 20
+// maxGroupBytes bounds the metadata and assignments of a group's members, defaultMaxBytes those of all groups of a broker. Apache has no bound: 300 members of 1 MB
+// end a broker with a small heap.
+const (
+	maxGroupBytes         = 64 << 20
+	defaultMaxBytes int64 = 512 << 20
+)
+
+// account counts what the members of a group hold.
+func (s *shard) account(g *group) {
+	n := 0
+	if s.groups[g.id] == g {
+		n = g.bytes()
+	}
+	s.c.held.Add(int64(n - g.counted))
+	g.counted = n
+}
 
 // Join is a JoinGroup request.
 type Join struct {
@@ -60,16 +74,19 @@ func (s *shard) join(j *Join, answer func(JoinResult)) {
 		refuse(kerr.InvalidSessionTimeout, j.MemberID)
 		return
 	}
-	g := s.groups[j.Group]
+	g, made := s.groups[j.Group], false
 	if g == nil {
 		if j.MemberID != "" {
 			refuse(kerr.UnknownMemberID, j.MemberID)
 			return
 		}
-		g = s.groupFor(j.Group)
+		g, made = s.groupFor(j.Group), true
 	}
+	defer s.account(g)
 	if !s.hasRoom(g, j) {
-		g.remove(j.MemberID)
+		if g.remove(j.MemberID); made {
+			delete(s.groups, g.id)
+		}
 		refuse(kerr.GroupMaxSizeReached, "")
 		return
 	}
@@ -89,14 +106,11 @@ func (s *shard) join(j *Join, answer func(JoinResult)) {
 func (s *shard) hasRoom(g *group, j *Join) bool {
 	limit := int(s.c.o.Config.MaxSize)
 	m := g.members[j.MemberID]
-	bytes := g.bytes()
-	for _, p := range j.Protocols {
-		bytes += len(p.Name) + len(p.Metadata)
-	}
+	bytes := g.bytes() + (&member{id: j.MemberID, clientID: j.ClientID, host: j.Host, protocols: j.Protocols}).bytes()
 	if m != nil {
 		bytes -= m.bytes()
 	}
-	if bytes > maxGroupBytes {
+	if bytes > maxGroupBytes || bytes > g.counted && s.c.held.Load()+int64(bytes-g.counted) > s.c.o.maxBytes() {
 		return false
 	}
 	switch g.state {
@@ -245,13 +259,21 @@ func (s *shard) storeReplaced(g *group, m, before *member, oldLeader string, ski
 	for id, x := range g.members {
 		assignments[id] = x.assignment
 	}
+	id, reverted := m.id, false
 	s.store(g, assignments, func(err error) {
-		if g.members[m.id] != m {
+		if reverted { // the log has the new id after all
+			if s.groups[g.id] == g && g.is(Stable) {
+				s.save(g)
+			}
+			return
+		}
+		if g.members[id] != m {
 			return
 		}
 		r := s.joined(g, m)
 		switch {
 		case err != nil:
+			reverted = true
 			s.logger.Warn("A static member's new id could not be stored", "group", g.id, "member", m.id, "error", err)
 			delete(g.members, m.id)
 			if g.isLeader(m.id) {
@@ -349,6 +371,7 @@ func (s *shard) assign(g *group, q *Sync) {
 			m.assignment = assignments[m.id]
 		}
 		g.to(Stable, s.p.NowMs())
+		s.account(g)
 		s.propagate(g, nil)
 	}
 	if bytes > 2*maxGroupBytes {

@@ -101,13 +101,20 @@ func (s *shard) commit(q *Commit, answer func()) {
 	}
 	spec := record.NewBatchSpec()
 	spec.BaseSequence = 0 // as Apache's coordinator writes it
-	s.append(spec, records, func(err error) {
+	arrived := func(i int) {
+		tp := written[i]
+		left := slices.DeleteFunc(g.onTheWay[tp], func(o *offset) bool { return o == values[i] })
+		if g.onTheWay[tp] = left; len(left) == 0 {
+			delete(g.onTheWay, tp)
+		}
+	}
+	base := s.append(spec, records, func(err error) {
 		for i, tp := range written {
-			left := slices.DeleteFunc(g.onTheWay[tp], func(o *offset) bool { return o == values[i] })
-			if g.onTheWay[tp] = left; len(left) == 0 {
-				delete(g.onTheWay, tp)
+			if err != nil { // of a commit that is late: it is still on the way
+				continue
 			}
-			if err == nil && s.groups[g.id] == g {
+			arrived(i)
+			if s.groups[g.id] == g {
 				g.offsets[tp] = values[i]
 			}
 		}
@@ -118,6 +125,11 @@ func (s *shard) commit(q *Commit, answer func()) {
 		}
 		answer()
 	})
+	for i := range values {
+		if values[i].logOffset = base + int64(i); base < 0 {
+			arrived(i)
+		}
+	}
 }
 
 // Fetched is a committed offset; Offset is -1 if there is none.
@@ -169,7 +181,7 @@ func (s *shard) deleteOffsets(groupID string, parts []topicPart, answer func(all
 			each[i] = kerr.GroupSubscribedToTopic
 			continue
 		}
-		if g.offsets[tp] != nil {
+		if g.offsets[tp] != nil || len(g.onTheWay[tp]) > 0 {
 			records, gone = append(records, offsetRecord(g.id, tp, nil)), append(gone, tp)
 		}
 	}
@@ -204,17 +216,36 @@ func (s *shard) end(g *group, offsets []topicPart, done func(error)) {
 	if g.generation > 0 {
 		records = append(records, groupTombstone(g.id))
 	}
+	if len(records) > 0 && s.append(record.NewBatchSpec(), records, done) < 0 {
+		return // it is still there
+	}
 	g.state = Dead
 	delete(s.groups, g.id)
+	s.account(g)
 	for id := range g.pending {
 		g.dropPending(id)
 	}
 	g.stopWaits()
 	if len(records) == 0 {
 		done(nil)
-		return
 	}
-	s.append(record.NewBatchSpec(), records, done)
+}
+
+// written are the partitions of some topics of which the log has, or will have, an offset: those on the way come before what is appended now.
+func (g *group) written(of func(topic string) bool) []topicPart {
+	var out []topicPart
+	for tp := range g.offsets {
+		if of(tp.topic) {
+			out = append(out, tp)
+		}
+	}
+	for tp := range g.onTheWay {
+		if of(tp.topic) && g.offsets[tp] == nil {
+			out = append(out, tp)
+		}
+	}
+	slices.SortFunc(out, comparePart)
+	return out
 }
 
 // delete deletes a group that has no members. Kafka 3.9 GroupCoordinator.handleDeleteGroups.
@@ -226,11 +257,14 @@ func (s *shard) delete(id string, answer func(error)) {
 	case !g.is(Empty):
 		answer(kerr.NonEmptyGroup)
 	default:
-		s.end(g, slices.SortedFunc(maps.Keys(g.offsets), comparePart), func(err error) {
+		s.end(g, g.written(func(string) bool { return true }), func(err error) {
 			if err != nil {
 				s.logger.Warn("Tombstones of a deleted group could not be written", "group", id, "error", err)
 			}
-			answer(nil)
+			if s.groups[id] != g {
+				err = nil // it is gone here; what the log has of it goes when it is replicated
+			}
+			answer(err)
 		})
 	}
 }
@@ -275,10 +309,8 @@ func (s *shard) removeOffsets(g *group, gone []topicPart, why string) {
 			s.logger.Warn("Tombstones of offsets could not be written; they are tried again", "group", g.id, "error", err)
 			return
 		}
-		for _, tp := range gone {
-			if len(g.onTheWay[tp]) == 0 {
-				delete(g.offsets, tp)
-			}
+		for _, tp := range gone { // what was committed after them comes after this
+			delete(g.offsets, tp)
 		}
 		s.logger.Info("Removed offsets", "group", g.id, "offsets", len(gone), "why", why)
 		s.endIfEmpty(g)
@@ -312,12 +344,6 @@ func (g *group) expired(tp topicPart, o *offset, nowMs int64, retention time.Dur
 func (s *shard) topicsDeleted(names map[string]bool) {
 	for _, id := range slices.Sorted(maps.Keys(s.groups)) {
 		g := s.groups[id]
-		var gone []topicPart
-		for tp := range g.offsets {
-			if names[tp.topic] {
-				gone = append(gone, tp)
-			}
-		}
-		s.removeOffsets(g, gone, "the topics were deleted")
+		s.removeOffsets(g, g.written(func(topic string) bool { return names[topic] }), "the topics were deleted")
 	}
 }

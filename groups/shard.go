@@ -8,19 +8,28 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"gokafka/coordinator"
+	"gokafka/internal/clock"
 	"gokafka/record"
 )
 
 // shard is the groups of one partition. It runs on the partition's goroutine.
 type shard struct {
 	c       *Coordinator
-	p       *coordinator.Partition
+	p       host
 	groups  map[string]*group
 	logger  *slog.Logger
 	skipped int // records of other protocols, while loading
 }
 
-func newShard(c *Coordinator, p *coordinator.Partition) *shard {
+// host is what a shard needs of its partition, a *coordinator.Partition.
+type host interface {
+	Append(spec record.BatchSpec, acks int16, timeout time.Duration, records []coordinator.KV, done func(err error)) (base int64, err error)
+	After(d time.Duration, f func()) *clock.Timer
+	NowMs() int64
+	Logger() *slog.Logger
+}
+
+func newShard(c *Coordinator, p host) *shard {
 	return &shard{c: c, p: p, groups: map[string]*group{}, logger: p.Logger()}
 }
 
@@ -44,6 +53,7 @@ func (s *shard) Loaded() {
 			continue
 		}
 		s.logger.Info("Loading group metadata", "group", g.id, "generation", g.generation)
+		s.account(g)
 		for _, m := range g.members {
 			s.heartbeat(g, m)
 		}
@@ -68,6 +78,7 @@ func (s *shard) Unloaded() {
 			g.dropPending(id)
 		}
 		g.stopWaits()
+		s.c.held.Add(int64(-g.counted))
 	}
 }
 
@@ -126,6 +137,7 @@ func (s *shard) removeMember(g *group, m *member, why string) {
 	s.answerJoin(m, JoinResult{Err: kerr.UnknownMemberID})
 	answerSync(m, SyncResult{Err: kerr.UnknownMemberID})
 	g.remove(m.id)
+	s.account(g)
 	switch g.state {
 	case Stable, CompletingRebalance:
 		s.prepareRebalance(g, why)
@@ -215,6 +227,7 @@ func (s *shard) completeJoin(g *group) {
 			g.remove(m.id)
 		}
 	}
+	s.account(g)
 	if !g.electJoined() && len(g.members) > 0 { // static members alone, none of which joined: their sessions will decide
 		s.waitForJoins(g)
 		return
@@ -222,11 +235,7 @@ func (s *shard) completeJoin(g *group) {
 	g.nextGeneration(s.p.NowMs())
 	if g.is(Empty) {
 		s.logger.Info("Group is now empty", "group", g.id, "generation", g.generation)
-		s.store(g, nil, func(err error) {
-			if err != nil {
-				s.logger.Warn("An empty group could not be stored", "group", g.id, "error", err)
-			}
-		})
+		s.save(g)
 		return
 	}
 	s.logger.Info("Stabilized group", "group", g.id, "generation", g.generation, "members", len(g.members))
@@ -278,6 +287,7 @@ func (s *shard) waitForSyncs(g *group) {
 			}
 			g.remove(id)
 		}
+		s.account(g)
 		s.prepareRebalance(g, "members did not sync in time")
 	})
 }
@@ -295,15 +305,48 @@ func (s *shard) propagate(g *group, err error) {
 	}
 }
 
-// store writes a group with the assignments of its members. A group that has not been written yet need not be written empty.
-func (s *shard) store(g *group, assignments map[string][]byte, done func(err error)) {
-	s.append(record.NewBatchSpec(), []coordinator.KV{groupRecord(g, assignments)}, done)
+// saveRetry is the pause before a group is written again.
+const saveRetry = time.Second
+
+// save writes a group as it is, with nobody waiting for it, until it is written or has changed: or the next coordinator would find members that are gone.
+func (s *shard) save(g *group) {
+	assignments := map[string][]byte{}
+	for id, m := range g.members {
+		assignments[id] = m.assignment
+	}
+	generation := g.generation
+	g.unsaved = s.store(g, assignments, func(err error) {
+		if err != nil {
+			s.logger.Warn("A group could not be stored; it is tried again if it was not", "group", g.id, "error", err)
+		}
+	}) < 0
+	if g.unsaved {
+		s.p.After(saveRetry, func() {
+			if s.groups[g.id] == g && g.generation == generation && g.is(Empty, Stable) && g.unsaved {
+				s.save(g)
+			}
+		})
+	}
 }
 
-// append writes records, and gives done the error that members are to get.
-func (s *shard) append(spec record.BatchSpec, records []coordinator.KV, done func(err error)) {
+// store writes a group with the assignments of its members. A group that has not been written yet need not be written empty.
+func (s *shard) store(g *group, assignments map[string][]byte, done func(err error)) (base int64) {
+	base = s.append(record.NewBatchSpec(), []coordinator.KV{groupRecord(g, assignments)}, done)
+	if base >= 0 {
+		g.unsaved = false
+	}
+	return base
+}
+
+// append writes records, and gives done the error that members are to get. done may be called once more, see coordinator.Partition.Append. It returns the offset of
+// the first record, -1 if none was written.
+func (s *shard) append(spec record.BatchSpec, records []coordinator.KV, done func(err error)) (base int64) {
 	spec.Codec = record.Codec(s.c.o.Config.OffsetsTopicCompressionCodec)
-	s.p.Append(spec, s.c.o.Config.OffsetsCommitRequiredAcks, s.c.o.Config.OffsetsCommitTimeout, records, func(err error) { done(storeError(err)) })
+	base, err := s.p.Append(spec, s.c.o.Config.OffsetsCommitRequiredAcks, s.c.o.Config.OffsetsCommitTimeout, records, func(err error) { done(storeError(err)) })
+	if err != nil {
+		done(storeError(err))
+	}
+	return base
 }
 
 // storeError is what clients are told of a write that failed (Kafka 3.9 GroupMetadataManager.storeGroup, storeOffsets).
