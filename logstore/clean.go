@@ -164,7 +164,7 @@ func (l *Log) NewCleaned(base int64) (*Cleaned, error) {
 	}
 	cfg := *l.cfg.Load()
 	cfg.Preallocate = false // what it will hold is known soon
-	s, err := createSegmentAs(l.env, base, cleanedSuffix, &cfg, l.clock.NowMs())
+	s, err := createSegmentAs(l.env, base, cleanedSuffix, &cfg, l.clock.NowMs(), false)
 	if err != nil {
 		return nil, l.settle(err)
 	}

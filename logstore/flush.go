@@ -77,6 +77,7 @@ func (l *Log) gather(offset int64, force bool) (*flushJob, error) {
 			break
 		}
 		if s == job.growing && force {
+			job.syncDir = job.syncDir || s.offsets.unmade() || s.times.unmade()
 			if err := s.writeIndexes(); err != nil {
 				return nil, err
 			}

@@ -23,6 +23,7 @@ type index struct {
 	active  bool     // data holds all entries
 	data    []byte   // active only
 	written int      // bytes of data that are in the file; active only
+	missing bool     // the file is made with the first write; active only
 	dirty   bool     // the file has changed since its last sync
 	maxSize int      // segment.index.bytes of the time the segment was made
 	count   int      // entries; -1 = sealed, and the file was not looked at yet
@@ -31,9 +32,14 @@ type index struct {
 	use     use
 }
 
-// newIndex is the index of a new segment. Its file is made at once, empty: a segment without an offset index file is one to recover.
-func newIndex(e *env, path func() string, entrySize, maxSize int) (*index, error) {
-	x := &index{env: e, path: path, entrySize: entrySize, maxSize: maxSize, active: true, dirty: true}
+// newIndex is the index of a new segment. Its file is made at once, empty: a segment without an offset index file is one to recover. That of a log which
+// is made together with thousands is made later, with the first flush, roll or close: until then nothing but an empty or unflushed segment, which is recovered
+// in any case, could be found without it, and making files is what takes the time.
+func newIndex(e *env, path func() string, entrySize, maxSize int, later bool) (*index, error) {
+	x := &index{env: e, path: path, entrySize: entrySize, maxSize: maxSize, active: true, dirty: true, missing: later}
+	if later {
+		return x, nil
+	}
 	f, err := e.fs.OpenFile(path(), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
 		return nil, ioErr("create index", err)
@@ -189,6 +195,7 @@ func (x *index) writeLocked() error {
 		return ioErr("open index", err)
 	}
 	defer f.Close()
+	x.missing = false
 	size, err := f.Size()
 	if err != nil {
 		return ioErr("write index", err)
@@ -254,6 +261,13 @@ func (x *index) replace(data []byte) error {
 	}
 	x.count = len(data) / x.entrySize
 	return nil
+}
+
+// unmade says whether there is no file yet.
+func (x *index) unmade() bool {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.missing
 }
 
 // needsSync says whether the file has changed since its last sync.

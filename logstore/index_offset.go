@@ -15,8 +15,8 @@ type offsetIndex struct {
 	last int64 // offset of the last entry; base if there is none. Guarded by Log.mu, valid while active
 }
 
-func newOffsetIndex(e *env, path func() string, base int64, maxSize int) (*offsetIndex, error) {
-	x, err := newIndex(e, path, offsetEntryBytes, maxSize)
+func newOffsetIndex(e *env, path func() string, base int64, maxSize int, later bool) (*offsetIndex, error) {
+	x, err := newIndex(e, path, offsetEntryBytes, maxSize, later)
 	return &offsetIndex{index: x, base: base, last: base}, err
 }
 

@@ -14,7 +14,7 @@ func TestIndexLookup(t *testing.T) {
 		const base = 1000
 		mem := vfs.NewMem()
 		path := func() string { return "/i" }
-		x, err := newOffsetIndex(&env{fs: mem, buffers: new(Buffers), files: NewFiles(100)}, path, base, 1<<20)
+		x, err := newOffsetIndex(&env{fs: mem, buffers: new(Buffers), files: NewFiles(100)}, path, base, 1<<20, false)
 		must(t, err)
 		type entry struct{ offset, pos int64 }
 		var list []entry

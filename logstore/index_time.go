@@ -18,8 +18,8 @@ type timeIndex struct {
 	lastOffset int64
 }
 
-func newTimeIndex(e *env, path func() string, base int64, maxSize int) (*timeIndex, error) {
-	x, err := newIndex(e, path, timeEntryBytes, maxSize)
+func newTimeIndex(e *env, path func() string, base int64, maxSize int, later bool) (*timeIndex, error) {
+	x, err := newIndex(e, path, timeEntryBytes, maxSize, later)
 	return &timeIndex{index: x, base: base, lastTs: record.NoTimestamp, lastOffset: base}, err
 }
 

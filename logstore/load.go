@@ -25,6 +25,7 @@ type loader struct {
 	snaps  *snapshots
 	epochs *epochCache
 	nowMs  int64
+	staged bool // made together with others
 
 	segs []*segment
 
@@ -66,7 +67,7 @@ func open(opts *Options, staged bool) (*Log, error) {
 		codecs: opts.Codecs, onIOError: opts.OnIOError, onLowered: opts.OnRecoveryPointLowered, deletes: map[*delayedDelete]struct{}{},
 	}
 	l.cfg.Store(opts.Config)
-	ld := &loader{opts: opts, env: l.env, logger: logger, nowMs: opts.Clock.NowMs(), snaps: &snapshots{fs: opts.FS, dir: dir}}
+	ld := &loader{opts: opts, env: l.env, logger: logger, staged: staged, nowMs: opts.Clock.NowMs(), snaps: &snapshots{fs: opts.FS, dir: dir}}
 	ld.producers = newProducers(opts.TopicPartition.String(), opts.Producers, ld.snaps, logger)
 	if err := ld.load(); err != nil {
 		ld.closeAll()
@@ -457,7 +458,7 @@ func (ld *loader) recoverLog() error {
 		}
 	}
 	if len(ld.segs) == 0 {
-		s, err := createSegment(ld.env, ld.opts.LogStartOffset, ld.opts.Config, ld.nowMs)
+		s, err := createSegmentAs(ld.env, ld.opts.LogStartOffset, "", ld.opts.Config, ld.nowMs, ld.staged)
 		if err != nil {
 			return err
 		}

@@ -85,11 +85,11 @@ func maxSegmentAge(cfg *config.Topic) time.Duration {
 // createSegment makes the files of a new active segment; leftovers of the same name are replaced. The .log is the first, as in Kafka: a kill leaves no
 // index without a log. After an error none is left: an empty .log would cut off, at the next load, what the segment before it holds by then.
 func createSegment(e *env, base int64, cfg *config.Topic, nowMs int64) (*segment, error) {
-	return createSegmentAs(e, base, "", cfg, nowMs)
+	return createSegmentAs(e, base, "", cfg, nowMs, false)
 }
 
-// createSegmentAs is createSegment with a suffix behind the names of the files.
-func createSegmentAs(e *env, base int64, suffix string, cfg *config.Topic, nowMs int64) (*segment, error) {
+// createSegmentAs is createSegment with a suffix behind the names of the files, and perhaps with indexes that are made later.
+func createSegmentAs(e *env, base int64, suffix string, cfg *config.Topic, nowMs int64, indexesLater bool) (*segment, error) {
 	s := newSegmentShell(e, base, cfg, nowMs)
 	s.suffix.Store(&suffix)
 	s.maxTs, s.maxTsOffset, s.dirty = record.NoTimestamp, base, true
@@ -101,7 +101,7 @@ func createSegmentAs(e *env, base int64, suffix string, cfg *config.Topic, nowMs
 		return nil, ioErr("create segment", err)
 	}
 	s.handle.created(f)
-	if err := s.createRest(f, cfg); err != nil {
+	if err := s.createRest(f, cfg, indexesLater); err != nil {
 		s.handle.retireNow()
 		if rerr := s.remove(); rerr != nil {
 			return nil, ioErr("create segment", &fatalError{fmt.Errorf("%w; and what was made could not be removed: %w", err, rerr)})
@@ -111,11 +111,11 @@ func createSegmentAs(e *env, base int64, suffix string, cfg *config.Topic, nowMs
 	return s, nil
 }
 
-func (s *segment) createRest(f vfs.File, cfg *config.Topic) (err error) {
-	if s.offsets, err = newOffsetIndex(s.env, s.indexPath(indexSuffix), s.base, int(cfg.SegmentIndexBytes)); err != nil {
+func (s *segment) createRest(f vfs.File, cfg *config.Topic, indexesLater bool) (err error) {
+	if s.offsets, err = newOffsetIndex(s.env, s.indexPath(indexSuffix), s.base, int(cfg.SegmentIndexBytes), indexesLater); err != nil {
 		return err
 	}
-	if s.times, err = newTimeIndex(s.env, s.indexPath(timeSuffix), s.base, int(cfg.SegmentIndexBytes)); err != nil {
+	if s.times, err = newTimeIndex(s.env, s.indexPath(timeSuffix), s.base, int(cfg.SegmentIndexBytes), indexesLater); err != nil {
 		return err
 	}
 	s.txns = newTxnIndex(s.env.fs, s.indexPath(txnSuffix))
