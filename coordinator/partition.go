@@ -191,7 +191,15 @@ const maxBlockBytes = 256 << 20
 
 func (p *Partition) replayBatch(b record.Batch, from int64, block []byte) (n int, _ []byte, err error) {
 	if b.IsControl() {
-		return 0, block, nil // of transactions
+		marker, ok, err := b.EndTxnMarker()
+		if err == nil && ok && b.BaseOffset() >= from {
+			p.machine.ReplayMarker(b.ProducerID(), marker.Type == record.ControlCommit)
+		}
+		return 0, block, err
+	}
+	txn := record.NoProducerID
+	if b.IsTransactional() {
+		txn = b.ProducerID()
 	}
 	it, block, err := p.r.o.Codecs.Iterate(b, block, maxBlockBytes)
 	if err != nil {
@@ -202,7 +210,7 @@ func (p *Partition) replayBatch(b record.Batch, from int64, block []byte) (n int
 		if r.Offset < from {
 			continue
 		}
-		if err := p.machine.Replay(&r); err != nil {
+		if err := p.machine.Replay(&r, txn); err != nil {
 			return n, block, err
 		}
 		n++
@@ -219,6 +227,11 @@ type KV struct{ Key, Value []byte }
 // can know at any time what its successor will read. It is not called when the partition was given up meanwhile.
 // acks is -1, or as offsets.commit.required.acks says.
 func (p *Partition) Append(spec record.BatchSpec, acks int16, timeout time.Duration, records []KV, done func(err error)) (base int64, err error) {
+	return p.AppendGuarded(0, spec, acks, timeout, records, done)
+}
+
+// AppendGuarded is Append with the guard of a transaction that its coordinator has confirmed, or zero.
+func (p *Partition) AppendGuarded(guard replication.Guard, spec record.BatchSpec, acks int16, timeout time.Duration, records []KV, done func(err error)) (base int64, err error) {
 	b := record.NewBuilder(spec)
 	now := p.r.o.Clock.NowMs()
 	for _, kv := range records {
@@ -230,7 +243,7 @@ func (p *Partition) Append(spec record.BatchSpec, acks int16, timeout time.Durat
 	if err != nil {
 		return -1, err
 	}
-	parts := []replication.Append{{Topic: []byte(p.r.o.Topic), Partition: p.id, Records: payload, Version: 9}}
+	parts := []replication.Append{{Topic: []byte(p.r.o.Topic), Partition: p.id, Records: payload, Version: 9, Origin: record.Coordinator, Guard: guard}}
 	p.r.o.Replicas.Append(acks, parts)
 	if parts[0].Err != nil {
 		return -1, parts[0].Err

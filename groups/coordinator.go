@@ -195,8 +195,8 @@ type Part struct {
 	Partition int32
 }
 
-// Fetch gives the committed offsets of partitions, or all with nil.
-func (c *Coordinator) Fetch(ctx context.Context, group string, parts []Part) ([]Fetched, error) {
+// Fetch gives the committed offsets of partitions, or all with nil. With stable, those that may change at any moment have UNSTABLE_OFFSET_COMMIT.
+func (c *Coordinator) Fetch(ctx context.Context, group string, parts []Part, stable bool) ([]Fetched, error) {
 	var list []topicPart
 	if parts != nil {
 		list = make([]topicPart, 0, len(parts))
@@ -204,7 +204,7 @@ func (c *Coordinator) Fetch(ctx context.Context, group string, parts []Part) ([]
 			list = append(list, topicPart{p.Topic, p.Partition})
 		}
 	}
-	return on(ctx, c, group, false, func(s *shard, answer func([]Fetched)) { answer(s.fetch(group, list)) })
+	return on(ctx, c, group, false, func(s *shard, answer func([]Fetched)) { answer(s.fetch(group, list, stable)) })
 }
 
 // DeleteOffsets removes committed offsets; each has its own outcome.

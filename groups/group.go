@@ -97,14 +97,15 @@ type group struct {
 	protocol     *string
 	leader       *string
 	members      map[string]*member
-	static       map[string]string       // member ids by instance id
-	pending      map[string]*pendingID   // ids that were given out (KIP-394)
-	pendingSync  map[string]bool         // members that have to sync
-	subscribed   map[string]bool         // topics of consumers; nil = not known
-	offsets      map[topicPart]*offset   // those committed
-	onTheWay     map[topicPart][]*offset // commits that are not replicated yet, the last one last
-	newMember    bool                    // joined while the first rebalance waits
-	initialWait  bool                    // the first rebalance waits for more members
+	static       map[string]string               // member ids by instance id
+	pending      map[string]*pendingID           // ids that were given out (KIP-394)
+	pendingSync  map[string]bool                 // members that have to sync
+	subscribed   map[string]bool                 // topics of consumers; nil = not known
+	offsets      map[topicPart]*offset           // those committed
+	onTheWay     map[topicPart][]*offset         // commits that are not replicated yet, the last one last
+	txns         map[int64]map[topicPart]*offset // commits of open transactions, by producer
+	newMember    bool                            // joined while the first rebalance waits
+	initialWait  bool                            // the first rebalance waits for more members
 	joinTimer    *clock.Timer
 	joinRound    int // counts the waits for joins
 	syncTimer    *clock.Timer
@@ -127,12 +128,12 @@ type offset struct {
 	metadata    string
 	commitMs    int64
 	expireMs    int64 // -1 = by the retention of offsets
-	logOffset   int64
+	logOffset   int64 // of its record: later commits win
 }
 
 func newGroup(id string, nowMs int64) *group {
 	return &group{id: id, state: Empty, stateMs: nowMs, members: map[string]*member{}, static: map[string]string{}, pending: map[string]*pendingID{},
-		pendingSync: map[string]bool{}, offsets: map[topicPart]*offset{}, onTheWay: map[topicPart][]*offset{}}
+		pendingSync: map[string]bool{}, offsets: map[topicPart]*offset{}, onTheWay: map[topicPart][]*offset{}, txns: map[int64]map[topicPart]*offset{}}
 }
 
 func (g *group) is(states ...State) bool { return slices.Contains(states, g.state) }

@@ -115,7 +115,7 @@ func (s *shard) commit(q *Commit, answer func()) {
 			}
 			arrived(i)
 			if s.groups[g.id] == g {
-				g.offsets[tp] = values[i]
+				g.put(tp, values[i])
 			}
 		}
 		for i := range q.Offsets {
@@ -142,8 +142,9 @@ type Fetched struct {
 	Err         error
 }
 
-// fetch gives the offsets of partitions, or all with nil. Kafka 3.9 GroupMetadataManager.getOffsets.
-func (s *shard) fetch(groupID string, parts []topicPart) []Fetched {
+// fetch gives the offsets of partitions, or all with nil. With stable, one that a commit under way or an open transaction may change is
+// kerr.UnstableOffsetCommit (KIP-447). Kafka 3.9 GroupMetadataManager.getOffsets.
+func (s *shard) fetch(groupID string, parts []topicPart, stable bool) []Fetched {
 	g := s.groups[groupID]
 	if parts == nil && g != nil {
 		parts = slices.SortedFunc(maps.Keys(g.offsets), comparePart)
@@ -152,7 +153,9 @@ func (s *shard) fetch(groupID string, parts []topicPart) []Fetched {
 	for _, tp := range parts {
 		f := Fetched{Topic: tp.topic, Partition: tp.partition, Offset: -1, LeaderEpoch: -1}
 		if g != nil {
-			if o := g.offsets[tp]; o != nil {
+			if stable && g.unstable(tp) {
+				f.Err = kerr.UnstableOffsetCommit
+			} else if o := g.offsets[tp]; o != nil {
 				f.Offset, f.LeaderEpoch, f.Metadata = o.at, o.leaderEpoch, o.metadata
 			}
 		}
@@ -181,6 +184,7 @@ func (s *shard) deleteOffsets(groupID string, parts []topicPart, answer func(all
 			each[i] = kerr.GroupSubscribedToTopic
 			continue
 		}
+		g.unstage(tp)
 		if g.offsets[tp] != nil || len(g.onTheWay[tp]) > 0 {
 			records, gone = append(records, offsetRecord(g.id, tp, nil)), append(gone, tp)
 		}
@@ -202,7 +206,7 @@ func (s *shard) deleteOffsets(groupID string, parts []topicPart, answer func(all
 
 // endIfEmpty lets a group without members and offsets end.
 func (s *shard) endIfEmpty(g *group) {
-	if g.is(Empty) && len(g.offsets) == 0 && len(g.onTheWay) == 0 && len(g.pending) == 0 {
+	if g.is(Empty) && len(g.offsets) == 0 && len(g.onTheWay) == 0 && len(g.txns) == 0 && len(g.pending) == 0 {
 		s.end(g, nil, func(error) {})
 	}
 }
@@ -221,6 +225,9 @@ func (s *shard) end(g *group, offsets []topicPart, done func(error)) {
 	}
 	g.state = Dead
 	delete(s.groups, g.id)
+	for producer := range g.txns {
+		s.closeTxn(producer, g)
+	}
 	s.account(g)
 	for id := range g.pending {
 		g.dropPending(id)
@@ -344,6 +351,9 @@ func (g *group) expired(tp topicPart, o *offset, nowMs int64, retention time.Dur
 func (s *shard) topicsDeleted(names map[string]bool) {
 	for _, id := range slices.Sorted(maps.Keys(s.groups)) {
 		g := s.groups[id]
+		for _, staged := range g.txns {
+			maps.DeleteFunc(staged, func(tp topicPart, _ *offset) bool { return names[tp.topic] })
+		}
 		s.removeOffsets(g, g.written(func(topic string) bool { return names[topic] }), "the topics were deleted")
 	}
 }

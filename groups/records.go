@@ -57,13 +57,13 @@ func groupTombstone(id string) coordinator.KV {
 }
 
 // Replay takes a record while the partition is loaded (Kafka 3.9 GroupMetadataManager.doLoadGroupsAndOffsets).
-func (s *shard) Replay(r *record.Record) error {
+func (s *shard) Replay(r *record.Record, txn int64) error {
 	if len(r.Key) < 2 {
 		return nil // not one of ours; Apache fails on it
 	}
 	switch kind := int16(r.Key[0])<<8 | int16(r.Key[1]); kind {
 	case keyOffsetOld, keyOffset:
-		return s.replayOffset(r)
+		return s.replayOffset(r, txn)
 	case keyGroup:
 		return s.replayGroup(r)
 	default: // of a protocol that is not served
@@ -72,14 +72,17 @@ func (s *shard) Replay(r *record.Record) error {
 	}
 }
 
-func (s *shard) replayOffset(r *record.Record) error {
+// replayOffset takes an offset. One of a transaction counts when its marker comes.
+func (s *shard) replayOffset(r *record.Record, txn int64) error {
 	var k kmsg.OffsetCommitKey
 	if err := k.ReadFrom(r.Key); err != nil {
 		return fmt.Errorf("key of an offset at %d: %w", r.Offset, err)
 	}
 	tp := topicPart{k.Topic, k.Partition}
 	if r.Value == nil {
-		if g := s.groups[k.Group]; g != nil {
+		if g := s.groups[k.Group]; g != nil && txn != record.NoProducerID {
+			delete(g.txns[txn], tp)
+		} else if g != nil {
 			delete(g.offsets, tp)
 		}
 		return nil
@@ -95,7 +98,12 @@ func (s *shard) replayOffset(r *record.Record) error {
 	if v.Version == 1 && v.ExpireTimestamp >= 0 {
 		o.expireMs = v.ExpireTimestamp
 	}
-	s.groupFor(k.Group).offsets[tp] = o
+	g := s.groupFor(k.Group)
+	if txn != record.NoProducerID {
+		s.stage(g, txn, tp, o)
+	} else {
+		g.offsets[tp] = o
+	}
 	return nil
 }
 
@@ -107,10 +115,11 @@ func (s *shard) replayGroup(r *record.Record) error {
 	old := s.groups[k.Group]
 	if r.Value == nil {
 		if old != nil { // offsets may follow, of consumers without members
-			offsets := old.offsets
+			offsets, txns := old.offsets, old.txns
 			delete(s.groups, k.Group)
-			if len(offsets) > 0 {
-				s.groupFor(k.Group).offsets = offsets
+			if len(offsets) > 0 || len(txns) > 0 {
+				g := s.groupFor(k.Group)
+				g.offsets, g.txns = offsets, txns
 			}
 		}
 		return nil
@@ -121,7 +130,7 @@ func (s *shard) replayGroup(r *record.Record) error {
 	}
 	g := newGroup(k.Group, -1)
 	if old != nil {
-		g.offsets = old.offsets
+		g.offsets, g.txns = old.offsets, old.txns
 	}
 	if v.Version >= 2 {
 		g.stateMs = v.CurrentStateTimestamp

@@ -19,6 +19,7 @@ import (
 	"gokafka/coordinator"
 	"gokafka/internal/clock"
 	"gokafka/record"
+	"gokafka/replication"
 )
 
 // fakeHost is a partition whose log is a list. What is appended is replicated when the test says so, or never told in time.
@@ -39,7 +40,11 @@ type fakeWait struct {
 	told bool
 }
 
-func (h *fakeHost) Append(_ record.BatchSpec, _ int16, _ time.Duration, records []coordinator.KV, done func(error)) (int64, error) {
+func (h *fakeHost) Append(spec record.BatchSpec, acks int16, timeout time.Duration, records []coordinator.KV, done func(error)) (int64, error) {
+	return h.AppendGuarded(0, spec, acks, timeout, records, done)
+}
+
+func (h *fakeHost) AppendGuarded(_ replication.Guard, _ record.BatchSpec, _ int16, _ time.Duration, records []coordinator.KV, done func(error)) (int64, error) {
 	if err := h.fail; err != nil {
 		h.fail = nil
 		return -1, err
@@ -109,7 +114,7 @@ func newFake(c *Coordinator, log []coordinator.KV) (*fakeHost, *shard, error) {
 	h := &fakeHost{clk: clock.New(), log: log, high: len(log)}
 	s := newShard(c, h)
 	for i, kv := range log {
-		if err := s.Replay(&record.Record{Offset: int64(i), Key: kv.Key, Value: kv.Value}); err != nil {
+		if err := s.Replay(&record.Record{Offset: int64(i), Key: kv.Key, Value: kv.Value}, record.NoProducerID); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"gokafka/coordinator"
 	"gokafka/internal/clock"
 	"gokafka/record"
+	"gokafka/replication"
 )
 
 // shard is the groups of one partition. It runs on the partition's goroutine.
@@ -18,19 +19,21 @@ type shard struct {
 	p       host
 	groups  map[string]*group
 	logger  *slog.Logger
-	skipped int // records of other protocols, while loading
+	open    map[int64]map[string]bool // groups by the producers with commits in open transactions
+	skipped int                       // records of other protocols, while loading
 }
 
 // host is what a shard needs of its partition, a *coordinator.Partition.
 type host interface {
 	Append(spec record.BatchSpec, acks int16, timeout time.Duration, records []coordinator.KV, done func(err error)) (base int64, err error)
+	AppendGuarded(guard replication.Guard, spec record.BatchSpec, acks int16, timeout time.Duration, records []coordinator.KV, done func(err error)) (base int64, err error)
 	After(d time.Duration, f func()) *clock.Timer
 	NowMs() int64
 	Logger() *slog.Logger
 }
 
 func newShard(c *Coordinator, p host) *shard {
-	return &shard{c: c, p: p, groups: map[string]*group{}, logger: p.Logger()}
+	return &shard{c: c, p: p, groups: map[string]*group{}, open: map[int64]map[string]bool{}, logger: p.Logger()}
 }
 
 func (s *shard) groupFor(id string) *group {
@@ -48,7 +51,7 @@ func (s *shard) Loaded() {
 		s.logger.Warn("Records of protocols that are not served were skipped", "records", s.skipped)
 	}
 	for id, g := range s.groups {
-		if g.generation == 0 && len(g.members) == 0 && len(g.offsets) == 0 {
+		if g.generation == 0 && len(g.members) == 0 && len(g.offsets) == 0 && len(g.txns) == 0 {
 			delete(s.groups, id) // all that is left of it in the log are tombstones of offsets
 			continue
 		}
@@ -341,8 +344,13 @@ func (s *shard) store(g *group, assignments map[string][]byte, done func(err err
 // append writes records, and gives done the error that members are to get. done may be called once more, see coordinator.Partition.Append. It returns the offset of
 // the first record, -1 if none was written.
 func (s *shard) append(spec record.BatchSpec, records []coordinator.KV, done func(err error)) (base int64) {
+	return s.appendGuarded(0, spec, records, done)
+}
+
+// appendGuarded is append with the guard of a transaction that its coordinator has confirmed, or zero.
+func (s *shard) appendGuarded(guard replication.Guard, spec record.BatchSpec, records []coordinator.KV, done func(err error)) (base int64) {
 	spec.Codec = record.Codec(s.c.o.Config.OffsetsTopicCompressionCodec)
-	base, err := s.p.Append(spec, s.c.o.Config.OffsetsCommitRequiredAcks, s.c.o.Config.OffsetsCommitTimeout, records, func(err error) { done(storeError(err)) })
+	base, err := s.p.AppendGuarded(guard, spec, s.c.o.Config.OffsetsCommitRequiredAcks, s.c.o.Config.OffsetsCommitTimeout, records, func(err error) { done(storeError(err)) })
 	if err != nil {
 		done(storeError(err))
 	}

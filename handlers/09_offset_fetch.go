@@ -19,7 +19,7 @@ func (h *Handlers) OffsetFetch(ctx context.Context, r *Request, q *kmsg.OffsetFe
 	resp := q.ResponseKind().(*kmsg.OffsetFetchResponse)
 	if r.Version >= 8 {
 		for _, g := range q.Groups {
-			resp.Groups = append(resp.Groups, h.fetchGroup(ctx, r, &g))
+			resp.Groups = append(resp.Groups, h.fetchGroup(ctx, r, &g, q.RequireStable))
 		}
 		return resp
 	}
@@ -32,7 +32,7 @@ func (h *Handlers) OffsetFetch(ctx context.Context, r *Request, q *kmsg.OffsetFe
 			g.Topics = append(g.Topics, gt)
 		}
 	}
-	rg := h.fetchGroup(ctx, r, &g)
+	rg := h.fetchGroup(ctx, r, &g, r.Version >= 7 && q.RequireStable)
 	resp.ErrorCode = rg.ErrorCode
 	if rg.ErrorCode != 0 && r.Version < 2 { // said of each partition
 		for _, t := range g.Topics {
@@ -63,7 +63,7 @@ func noOffset(partition int32, code int16) kmsg.OffsetFetchResponseGroupTopicPar
 	return p
 }
 
-func (h *Handlers) fetchGroup(ctx context.Context, r *Request, g *kmsg.OffsetFetchRequestGroup) kmsg.OffsetFetchResponseGroup {
+func (h *Handlers) fetchGroup(ctx context.Context, r *Request, g *kmsg.OffsetFetchRequestGroup, stable bool) kmsg.OffsetFetchResponseGroup {
 	out := kmsg.NewOffsetFetchResponseGroup()
 	out.Group = g.Group
 	if !h.may(ctx, r, security.Describe, security.Group, g.Group) {
@@ -82,7 +82,7 @@ func (h *Handlers) fetchGroup(ctx context.Context, r *Request, g *kmsg.OffsetFet
 			}
 		}
 	}
-	fetched, err := h.committed(ctx, r, g.Group, parts)
+	fetched, err := h.committed(ctx, r, g.Group, parts, stable)
 	if err != nil {
 		out.ErrorCode = h.code(err)
 		return out
@@ -121,9 +121,9 @@ func (h *Handlers) fetchGroup(ctx context.Context, r *Request, g *kmsg.OffsetFet
 }
 
 // committed reads the offsets from where the version of the request has them.
-func (h *Handlers) committed(ctx context.Context, r *Request, group string, parts []groups.Part) ([]groups.Fetched, error) {
+func (h *Handlers) committed(ctx context.Context, r *Request, group string, parts []groups.Part, stable bool) ([]groups.Fetched, error) {
 	if r.Version > 0 {
-		return h.Groups.Fetch(ctx, group, parts)
+		return h.Groups.Fetch(ctx, group, parts, stable)
 	}
 	im := h.Cluster.Image()
 	var out []groups.Fetched

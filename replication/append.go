@@ -28,6 +28,10 @@ type Append struct {
 	Records   []byte
 	// Version is the version of the Produce request, on which some checks depend.
 	Version int16
+	// Origin is Client, or Coordinator for what this broker writes itself: offset commits, transaction states, markers.
+	Origin record.Origin
+	// Guard is that of a verified transaction, or zero.
+	Guard Guard
 
 	Err            error // nil on success
 	FirstOffset    int64 // -1 on error
@@ -43,6 +47,9 @@ type Append struct {
 	required  int64 // the high watermark that acks=all waits for
 	tenure    int   // the leadership under which it was appended, see Partition.tenure
 }
+
+// Guard is proof that the transaction coordinator was asked; see producerstate.Guard.
+type Guard = logstore.Guard
 
 // fail makes err the outcome.
 func (a *Append) fail(err error) {
@@ -87,7 +94,7 @@ func (p *Partition) append(acks int16, a *Append) {
 	}
 	a.tenure = p.tenure
 	brokerEpoch := p.brokerEpoch
-	info, err := log.AppendUnsynced(a.Records, logstore.AppendOptions{LeaderEpoch: p.state.LeaderEpoch, Legacy: a.Version < 3, RefuseZstd: a.Version < 7})
+	info, err := log.AppendUnsynced(a.Records, logstore.AppendOptions{LeaderEpoch: p.state.LeaderEpoch, Origin: a.Origin, Guard: a.Guard, Legacy: a.Version < 3, RefuseZstd: a.Version < 7})
 	var moved bool
 	if err == nil && !info.MustSync {
 		moved = p.advanceHighWatermark()
