@@ -44,7 +44,7 @@ var mayImport = map[string][]string{
 	"controller":            {"coordination", "coordination/znode", "metadata", "protocol", "internal/peer", "topics"},
 	"replication":           {"logstore", "logstore/logdir", "metadata", "purgatory", "record", "protocol", "internal/peer", "config", "internal/vfs", "quota"},
 	"coordinator":           {"metadata", "record", "replication"},
-	"groups":                {"config", "coordinator", "record", "replication", "topics"},
+	"groups":                {"config", "coordinator", "metadata", "record", "replication", "topics"},
 	"lag":                   {"groups", "internal/peer", "metadata"},
 	"fetch":                 {"replication", "metadata", "protocol"},
 	"handlers":              {"config", "controller", "fetch", "groups", "metadata", "producerid", "protocol", "record", "replication", "security", "settings", "topics"},

@@ -87,6 +87,7 @@ type Broker struct {
 	httpAddr    net.Addr
 	bound       []bound
 	features    features
+	peers       peers
 
 	registration znode.Registration
 	registered   atomic.Pointer[znode.Registered]
@@ -316,7 +317,7 @@ func (b *Broker) buildServing(_ context.Context, o Options) error {
 	b.live.Store(replicas)
 	b.did(b.replicas.Close)
 	b.groups = groups.New(groups.Options{Config: &b.cfg.Groups, Replicas: b.replicas, Codecs: b.codecs, Clock: b.clk,
-		Logger: b.base.With(kafkalog.PrefixKey, fmt.Sprintf("[GroupCoordinator %d] ", b.cfg.ID)), Partitions: b.offsetsPartitions})
+		Logger: b.base.With(kafkalog.PrefixKey, fmt.Sprintf("[GroupCoordinator %d] ", b.cfg.ID)), Partitions: b.offsetsPartitions, Image: b.cache.Image})
 	b.did(b.groups.Close)
 	b.fetches = fetch.NewManager(fetch.Options{Replicas: b.replicas, Metadata: b.cache, Clock: b.clk, Logger: b.base, MaxSessions: int(b.cfg.FetchSessionCacheSlots)})
 	b.did(b.fetches.Close)
@@ -333,7 +334,7 @@ func (b *Broker) buildServing(_ context.Context, o Options) error {
 		BrokerID: b.cfg.ID, ClusterID: b.clusterID, BrokerEpoch: b.epoch, Config: b.cfg, Cluster: b.cache, Replicas: b.replicas, Fetches: b.fetches,
 		Controller: b.controller, Topics: b.topics, Groups: b.groups, OldOffsets: oldOffsets{b}, Settings: b.settings, ProducerIDs: b.producerIDs, Codecs: b.codecs, Authorizer: authorizer,
 		Clock: b.clk, Logger: b.base.With(kafkalog.PrefixKey, fmt.Sprintf("[KafkaApi-%d] ", b.cfg.ID)),
-		FinalizedFeatures: b.features.get, MetadataUpdated: b.metadataUpdated, TopicsExist: b.topicsExist,
+		FinalizedFeatures: b.features.get, ModernGroups: b.peers.modernGroups.Load, MetadataUpdated: b.metadataUpdated, TopicsExist: b.topicsExist,
 		Observe: func(key int16, took time.Duration, failed bool) { b.metrics.observe(key, took, failed) },
 	})
 	budget := b.cfg.QueuedMaxRequestBytes

@@ -24,7 +24,7 @@ func (b *Broker) join(ctx context.Context, _ Options) error {
 		return err
 	}
 	b.registration = znode.Registration{
-		Broker: metadata.Broker{ID: b.cfg.ID, Endpoints: endpoints, Rack: b.cfg.Rack}, JMXPort: -1, TimestampMs: b.clk.NowMs(),
+		Broker: metadata.Broker{ID: b.cfg.ID, Endpoints: endpoints, Rack: b.cfg.Rack}, JMXPort: -1, TimestampMs: b.clk.NowMs(), Features: b.supportedFeatures(),
 	}
 	if err := b.refuseTakenEndpoints(ctx); err != nil {
 		return err
@@ -39,6 +39,7 @@ func (b *Broker) join(ctx context.Context, _ Options) error {
 		}
 	}
 	b.followFeatures()
+	b.followPeers()
 	b.watchProcesses()
 	if err := b.controller.Start(b.ctx); err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	"gokafka/config"
 	"gokafka/coordinator"
 	"gokafka/internal/clock"
+	"gokafka/metadata"
 	"gokafka/record"
 	"gokafka/replication"
 	"gokafka/topics"
@@ -27,6 +28,8 @@ type Options struct {
 	Logger   *slog.Logger
 	// Partitions is how many partitions __consumer_offsets has; 0 while there is none.
 	Partitions func() int32
+	// Image is what this broker knows of the topics.
+	Image func() *metadata.Image
 	// MaxBytes bounds what the members of all groups hold; 0 = 512 MiB. Joins on several partitions at once may pass it by a request each.
 	MaxBytes int64
 }
@@ -42,16 +45,29 @@ func (o *Options) maxBytes() int64 {
 type Coordinator struct {
 	o  Options
 	rt *coordinator.Runtime
+	// assignors are the names of those that modern groups may ask for; the first is the default.
+	assignors []string
 	// held is how many bytes the members of all groups hold here.
 	held atomic.Int64
 }
 
 // New makes a coordinator of no groups: they come with the leadership of partitions.
 func New(o Options) *Coordinator {
-	c := &Coordinator{o: o}
+	c := &Coordinator{o: o, assignors: assignorsOf(o.Config.ConsumerAssignors)}
 	c.rt = coordinator.New(coordinator.Options{Topic: topics.ConsumerOffsets, Replicas: o.Replicas, Codecs: o.Codecs, Clock: o.Clock, Logger: o.Logger,
 		LoadBytes: int(o.Config.OffsetsLoadBufferBytes), New: func(p *coordinator.Partition) coordinator.Machine { return newShard(c, p) }})
 	return c
+}
+
+func assignorsOf(configured []string) []string {
+	var out []string
+	for _, name := range configured {
+		out = append(out, cmp.Or(assignorNames[name], name))
+	}
+	if len(out) == 0 {
+		out = []string{uniformAssignor, rangeAssignor}
+	}
+	return out
 }
 
 // Close ends all and waits for it.
@@ -195,8 +211,15 @@ type Part struct {
 	Partition int32
 }
 
-// Fetch gives the committed offsets of partitions, or all with nil. With stable, those that may change at any moment have UNSTABLE_OFFSET_COMMIT.
-func (c *Coordinator) Fetch(ctx context.Context, group string, parts []Part, stable bool) ([]Fetched, error) {
+// FetchAs names the member that fetches offsets; MemberID is nil if it does not say.
+type FetchAs struct {
+	MemberID *string
+	Epoch    int32
+}
+
+// Fetch gives the committed offsets of partitions, or all with nil. A member of a modern group must be in its epoch. With stable, those that may change at any moment
+// have UNSTABLE_OFFSET_COMMIT.
+func (c *Coordinator) Fetch(ctx context.Context, group string, as FetchAs, parts []Part, stable bool) ([]Fetched, error) {
 	var list []topicPart
 	if parts != nil {
 		list = make([]topicPart, 0, len(parts))
@@ -204,7 +227,21 @@ func (c *Coordinator) Fetch(ctx context.Context, group string, parts []Part, sta
 			list = append(list, topicPart{p.Topic, p.Partition})
 		}
 	}
-	return on(ctx, c, group, false, func(s *shard, answer func([]Fetched)) { answer(s.fetch(group, list, stable)) })
+	type outcome struct {
+		list []Fetched
+		err  error
+	}
+	r, err := on(ctx, c, group, false, func(s *shard, answer func(outcome)) {
+		if err := s.mayFetch(group, as); err != nil {
+			answer(outcome{err: err})
+			return
+		}
+		answer(outcome{list: s.fetch(group, list, stable)})
+	})
+	if err == nil {
+		err = r.err
+	}
+	return r.list, err
 }
 
 // DeleteOffsets removes committed offsets; each has its own outcome.
@@ -240,6 +277,7 @@ type Overview struct {
 	Group        string
 	ProtocolType string
 	State        State
+	Type         string // "classic" or "consumer"
 }
 
 // List lists the groups of this broker, by name. It is kerr.CoordinatorLoadInProgress, with what there is, while some are being loaded.
@@ -251,7 +289,10 @@ func (c *Coordinator) List(ctx context.Context) ([]Overview, error) {
 		over, err := c.rt.Do(id, func(m coordinator.Machine) {
 			var list []Overview
 			for _, g := range m.(*shard).groups {
-				o := Overview{Group: g.id, State: g.state}
+				o := Overview{Group: g.id, State: g.state, Type: classicGroupTyped}
+				if g.modern != nil {
+					o.State, o.Type = g.modern.state(), consumerGroupTyped
+				}
 				if g.protocolType != nil {
 					o.ProtocolType = *g.protocolType
 				}
@@ -298,7 +339,7 @@ type MemberDescription struct {
 func (c *Coordinator) Describe(ctx context.Context, group string) (Description, error) {
 	return on(ctx, c, group, false, func(s *shard, answer func(Description)) {
 		g := s.groups[group]
-		if g == nil {
+		if g == nil || g.modern != nil {
 			answer(Description{State: Dead})
 			return
 		}

@@ -109,9 +109,10 @@ type group struct {
 	joinTimer    *clock.Timer
 	joinRound    int // counts the waits for joins
 	syncTimer    *clock.Timer
-	joined       int  // counts members that ever joined, for their order
-	unsaved      bool // the log has an older generation
-	counted      int  // bytes of the members that are in Coordinator.held
+	joined       int          // counts members that ever joined, for their order
+	unsaved      bool         // the log has an older generation
+	modern       *modernGroup // of KIP-848's protocol; nil = a classic group
+	counted      int          // bytes of the members that are in Coordinator.held
 }
 
 type pendingID struct{ timer *clock.Timer }
@@ -142,6 +143,11 @@ func (g *group) to(s State, nowMs int64) { g.state, g.stateMs = s, nowMs }
 
 func (g *group) bytes() int {
 	n := 0
+	if g.modern != nil {
+		for _, m := range g.modern.members {
+			n += m.bytes()
+		}
+	}
 	for _, m := range g.members {
 		n += m.bytes()
 	}

@@ -83,6 +83,10 @@ func (s *shard) join(j *Join, answer func(JoinResult)) {
 		g, made = s.groupFor(j.Group), true
 	}
 	defer s.account(g)
+	if g.modern != nil && !s.becomeClassic(g) {
+		refuse(kerr.InconsistentGroupProtocol, j.MemberID)
+		return
+	}
 	if !s.hasRoom(g, j) {
 		if g.remove(j.MemberID); made {
 			delete(s.groups, g.id)
@@ -100,6 +104,16 @@ func (s *shard) join(j *Join, answer func(JoinResult)) {
 		s.joinKnown(g, j, answer)
 	}
 	s.tryCompleteJoin(g)
+}
+
+// becomeClassic lets a classic member join a modern group that has no members.
+func (s *shard) becomeClassic(g *group) bool {
+	if len(g.modern.members) > 0 {
+		return false
+	}
+	done := false
+	s.write(g.id, modernTombstones(g.id), func() { done = true }, func(error) {})
+	return done
 }
 
 // hasRoom says whether a member may join: those who are in always, but for a group that is too large while it rebalances.

@@ -15,7 +15,8 @@ import (
 type Commit struct {
 	Group, MemberID string
 	Instance        *string
-	Generation      int32
+	Generation      int32 // or the epoch of a member of a modern group
+	Modern          bool  // version 9: the member knows of modern groups
 	Offsets         []CommitOffset
 }
 
@@ -34,6 +35,18 @@ type CommitOffset struct {
 
 // checkCommit is Kafka 3.9 GroupCoordinator.validateOffsetCommit, for commits outside transactions.
 func (g *group) checkCommit(q *Commit) (*member, error) {
+	if n := g.modern; n != nil && len(n.members) > 0 { // Kafka 3.9 ConsumerGroup.validateOffsetCommit
+		m := n.members[q.MemberID]
+		switch {
+		case m == nil:
+			return nil, kerr.UnknownMemberID
+		case !q.Modern:
+			return nil, kerr.UnsupportedVersion
+		case q.Generation != m.epoch:
+			return nil, kerr.StaleMemberEpoch
+		}
+		return nil, nil
+	}
 	switch {
 	case q.Generation < 0 && g.is(Empty): // no member: who manages partitions on its own, or an administrator
 		return nil, nil
@@ -142,6 +155,25 @@ type Fetched struct {
 	Err         error
 }
 
+// mayFetch checks the member that fetches (Kafka 3.9 ConsumerGroup.validateOffsetFetch).
+func (s *shard) mayFetch(groupID string, as FetchAs) error {
+	g := s.groups[groupID]
+	if g == nil || g.modern == nil || as.MemberID == nil && as.Epoch < 0 {
+		return nil
+	}
+	var m *modernMember
+	if as.MemberID != nil {
+		m = g.modern.members[*as.MemberID]
+	}
+	switch {
+	case m == nil:
+		return kerr.UnknownMemberID
+	case m.epoch != as.Epoch:
+		return kerr.StaleMemberEpoch
+	}
+	return nil
+}
+
 // fetch gives the offsets of partitions, or all with nil. With stable, one that a commit under way or an open transaction may change is
 // kerr.UnstableOffsetCommit (KIP-447). Kafka 3.9 GroupMetadataManager.getOffsets.
 func (s *shard) fetch(groupID string, parts []topicPart, stable bool) []Fetched {
@@ -219,6 +251,9 @@ func (s *shard) end(g *group, offsets []topicPart, done func(error)) {
 	}
 	if g.generation > 0 {
 		records = append(records, groupTombstone(g.id))
+	}
+	if g.modern != nil {
+		records = append(records, modernTombstones(g.id)...)
 	}
 	if len(records) > 0 && s.append(record.NewBatchSpec(), records, done) < 0 {
 		return // it is still there

@@ -66,6 +66,8 @@ func (s *shard) Replay(r *record.Record, txn int64) error {
 		return s.replayOffset(r, txn)
 	case keyGroup:
 		return s.replayGroup(r)
+	case keyModernGroup, keyModernTopics, keyModernMember, keyModernTargets, keyModernTarget, keyModernCurrent:
+		return s.replayModern(kind, r)
 	default: // of a protocol that is not served
 		s.skipped++
 		return nil
@@ -114,13 +116,14 @@ func (s *shard) replayGroup(r *record.Record) error {
 	}
 	old := s.groups[k.Group]
 	if r.Value == nil {
-		if old != nil { // offsets may follow, of consumers without members
-			offsets, txns := old.offsets, old.txns
+		switch {
+		case old == nil:
+		case len(old.offsets)+len(old.onTheWay)+len(old.txns) == 0:
 			delete(s.groups, k.Group)
-			if len(offsets) > 0 || len(txns) > 0 {
-				g := s.groupFor(k.Group)
-				g.offsets, g.txns = offsets, txns
-			}
+		default: // of consumers without members, or of a group that becomes another
+			fresh := newGroup(k.Group, s.p.NowMs())
+			fresh.offsets, fresh.onTheWay, fresh.txns, fresh.counted = old.offsets, old.onTheWay, old.txns, old.counted
+			*old = *fresh
 		}
 		return nil
 	}

@@ -51,7 +51,12 @@ func (s *shard) Loaded() {
 		s.logger.Warn("Records of protocols that are not served were skipped", "records", s.skipped)
 	}
 	for id, g := range s.groups {
-		if g.generation == 0 && len(g.members) == 0 && len(g.offsets) == 0 && len(g.txns) == 0 {
+		if g.modern != nil {
+			for id, m := range g.modern.members {
+				s.modernSession(g, id)
+				s.modernRebalanceTimer(g, nil, m)
+			}
+		} else if g.generation == 0 && len(g.members) == 0 && len(g.offsets) == 0 && len(g.txns) == 0 {
 			delete(s.groups, id) // all that is left of it in the log are tombstones of offsets
 			continue
 		}
@@ -79,6 +84,11 @@ func (s *shard) Unloaded() {
 		}
 		for id := range g.pending {
 			g.dropPending(id)
+		}
+		if g.modern != nil {
+			for id := range g.modern.members {
+				g.modern.stopTimers(id)
+			}
 		}
 		g.stopWaits()
 		s.c.held.Add(int64(-g.counted))

@@ -16,7 +16,7 @@ import (
 //
 // The answer waits until the offsets are replicated. Source: Kafka 3.9 KafkaApis.handleOffsetCommitRequest.
 func (h *Handlers) OffsetCommit(ctx context.Context, r *Request, q *kmsg.OffsetCommitRequest) *kmsg.OffsetCommitResponse {
-	c := &groups.Commit{Group: q.Group, MemberID: q.MemberID, Instance: q.InstanceID, Generation: q.Generation}
+	c := &groups.Commit{Group: q.Group, MemberID: q.MemberID, Instance: q.InstanceID, Generation: q.Generation, Modern: r.Version >= 9}
 	refused := map[groups.Part]error{}
 	allowed := h.may(ctx, r, security.Read, security.Group, q.Group)
 	im, now := h.Cluster.Image(), h.Clock.NowMs()

@@ -82,7 +82,11 @@ func (h *Handlers) fetchGroup(ctx context.Context, r *Request, g *kmsg.OffsetFet
 			}
 		}
 	}
-	fetched, err := h.committed(ctx, r, g.Group, parts, stable)
+	as := groups.FetchAs{Epoch: -1}
+	if r.Version >= 9 {
+		as = groups.FetchAs{MemberID: g.MemberID, Epoch: g.MemberEpoch}
+	}
+	fetched, err := h.committed(ctx, r, g.Group, as, parts, stable)
 	if err != nil {
 		out.ErrorCode = h.code(err)
 		return out
@@ -121,9 +125,9 @@ func (h *Handlers) fetchGroup(ctx context.Context, r *Request, g *kmsg.OffsetFet
 }
 
 // committed reads the offsets from where the version of the request has them.
-func (h *Handlers) committed(ctx context.Context, r *Request, group string, parts []groups.Part, stable bool) ([]groups.Fetched, error) {
+func (h *Handlers) committed(ctx context.Context, r *Request, group string, as groups.FetchAs, parts []groups.Part, stable bool) ([]groups.Fetched, error) {
 	if r.Version > 0 {
-		return h.Groups.Fetch(ctx, group, parts, stable)
+		return h.Groups.Fetch(ctx, group, as, parts, stable)
 	}
 	im := h.Cluster.Image()
 	var out []groups.Fetched

@@ -26,6 +26,9 @@ func (h *Handlers) ApiVersions(_ context.Context, r *Request, q *kmsg.ApiVersion
 		return resp
 	}
 	for i := range h.rows {
+		if offered := h.rows[i].offered; offered != nil && !offered(h) {
+			continue
+		}
 		resp.ApiKeys = append(resp.ApiKeys, apiKey(&h.rows[i]))
 	}
 	slices.SortFunc(resp.ApiKeys, func(a, b kmsg.ApiVersionsResponseApiKey) int { return cmp.Compare(a.ApiKey, b.ApiKey) })

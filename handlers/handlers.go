@@ -46,6 +46,8 @@ type Options struct {
 	Logger      *slog.Logger
 	// FinalizedFeatures gives the version of /feature and what it holds.
 	FinalizedFeatures func() (epoch int64, levels map[string]int16)
+	// ModernGroups says whether groups of KIP-848's protocol are served.
+	ModernGroups func() bool
 	// TopicsExist asks ZooKeeper whether there are topics. It must not take long.
 	TopicsExist func(ctx context.Context) bool
 	// MetadataUpdated is called after an UpdateMetadata was applied, with the topics it named.

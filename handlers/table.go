@@ -21,9 +21,13 @@ type Row struct {
 	control bool
 	// fast marks what does not wait, or flushes before it waits: earlier answers may be sent together with its own.
 	fast bool
+	// offered says whether ApiVersions has the key; nil = always.
+	offered func(h *Handlers) bool
 }
 
-// Table is the set of served APIs, by key. Versions: those of Apache Kafka 3.9 that are wholly served; none that is not.
+func modernGroups(h *Handlers) bool { return h.ModernGroups() }
+
+// Table is the set of served APIs, by key. Versions: those of Apache Kafka 3.9 that are wholly served, and newer ones of groups; none that is not.
 func Table() []Row {
 	return []Row{
 		{Key: kmsg.Produce, Min: 0, Max: 11, Resource: security.Topic, Operation: security.Write, Serve: staged((*Handlers).Produce), fast: true},
@@ -64,5 +68,7 @@ func Table() []Row {
 		{Key: kmsg.DescribeCluster, Min: 0, Max: 1, Resource: security.Cluster, Operation: security.Describe, Serve: on((*Handlers).DescribeCluster)},
 		{Key: kmsg.DescribeProducers, Min: 0, Max: 0, Resource: security.Topic, Operation: security.Read, Serve: on((*Handlers).DescribeProducers)},
 		{Key: kmsg.AllocateProducerIDs, Min: 0, Max: 0, Resource: security.Cluster, Operation: security.ClusterAction, Serve: on((*Handlers).AllocateProducerIDs)},
+		{Key: kmsg.ConsumerGroupHeartbeat, Min: 0, Max: 1, Resource: security.Group, Operation: security.Read, Serve: on((*Handlers).ConsumerGroupHeartbeat), offered: modernGroups},
+		{Key: kmsg.ConsumerGroupDescribe, Min: 0, Max: 1, Resource: security.Group, Operation: security.Describe, Serve: on((*Handlers).ConsumerGroupDescribe), offered: modernGroups},
 	}
 }

@@ -1,0 +1,91 @@
+package broker
+
+import (
+	"context"
+	"slices"
+	"sync/atomic"
+
+	"gokafka/coordination"
+	"gokafka/coordination/znode"
+)
+
+// groupFeature is what a broker that serves groups of KIP-848 says in its registration, where Kafka has the levels of features that a broker supports. A level from 1 on is
+// read by all of Kafka 2.7 to 3.9.
+const groupFeature = "group.version"
+
+// servesModernGroups says whether this broker is to serve groups of KIP-848: unless group.coordinator.rebalance.protocols is set, and without them.
+func (b *Broker) servesModernGroups() bool {
+	_, set := b.cfg.Static()["group.coordinator.rebalance.protocols"]
+	return !set || slices.Contains(b.cfg.Groups.RebalanceProtocols, "consumer")
+}
+
+func (b *Broker) supportedFeatures() map[string]znode.FeatureRange {
+	if !b.servesModernGroups() {
+		return nil
+	}
+	return map[string]znode.FeatureRange{groupFeature: {Min: 1, Max: 1}}
+}
+
+// peers is what the registrations of all brokers say.
+type peers struct {
+	modernGroups atomic.Bool // all serve groups of KIP-848
+}
+
+// followPeers reads the registrations now and after each change of their list and each new session: groups of KIP-848 are served while all brokers do, since
+// any of them may become their coordinator.
+func (b *Broker) followPeers() {
+	if !b.servesModernGroups() {
+		return
+	}
+	changed := make(chan struct{}, 1)
+	signal := func() {
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	}
+	w := b.session.Watch(znode.BrokerIDsPath, coordination.WatchChildren, signal)
+	remove := b.session.AddHook(coordination.Hook{Name: "peers", After: func(context.Context, *coordination.Generation) { signal() }})
+	b.wg.Go(func() {
+		defer w.Stop()
+		defer remove()
+		for {
+			if err := b.readPeers(); err != nil && b.ctx.Err() == nil {
+				b.logger.Warn("Registrations of brokers could not be read; trying again", "error", err)
+				if b.clk.Sleep(b.ctx, retryPause) == nil {
+					continue
+				}
+			}
+			select {
+			case <-changed:
+			case <-b.ctx.Done():
+				return
+			}
+		}
+	})
+}
+
+func (b *Broker) readPeers() error {
+	g, err := b.session.Await(b.ctx)
+	if err != nil {
+		return err
+	}
+	ids, err := znode.ListBrokers(b.ctx, g, true)
+	if err != nil {
+		return err
+	}
+	list, _, err := znode.ReadBrokers(b.ctx, g, ids)
+	if err != nil {
+		return err
+	}
+	all := len(list) > 0
+	for i := range list {
+		if list[i].Features[groupFeature].Max < 1 {
+			all = false
+		}
+	}
+	if b.peers.modernGroups.Swap(all) != all {
+		b.logger.Info("Groups of the consumer protocol", "served", all)
+	}
+	return nil
+}
