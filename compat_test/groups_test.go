@@ -27,19 +27,26 @@ type groupRun struct {
 	ends     map[*clients.Member]int64 // when those ended that have
 }
 
-// TestGroupsThroughFailures lets groups of six stock clients, eager and cooperative, process records while a member is
+// TestGroupsThroughFailures lets groups of six stock clients, eager, cooperative and by KIP-848's protocol, process records while a member is
 // killed, another joins, the broker with their coordinator is killed and started again, and a member leaves. Every record
 // must be processed, none again by a member that got its partition after a commit beyond the record, and no partition may
 // have two owners at once, by the clients' own callbacks.
 func TestGroupsThroughFailures(t *testing.T) {
 	target := heavy(t)
 	ready := prepare(t)
-	b := skips.Started(t, target, harness.Options{})
+	b := skips.Started(t, target, harness.Options{Props: map[string]string{
+		"group.consumer.session.timeout.ms": "10000", "group.consumer.min.session.timeout.ms": "10000",
+		"group.consumer.heartbeat.interval.ms": "500", "group.consumer.min.heartbeat.interval.ms": "500",
+	}})
+	modern := serves(t, b.Addr(), 68)
 	var runs []*groupRun
 	for _, c := range ready {
 		protocols := []string{"eager"}
 		if c.Name == "java" || c.Name == "librdkafka" || c.Name == "franz-go" {
 			protocols = append(protocols, "cooperative")
+			if modern {
+				protocols = append(protocols, "consumer")
+			}
 		}
 		for _, p := range protocols {
 			r := &groupRun{client: c, protocol: p, name: "group-" + c.Name + "-" + p, dir: t.TempDir(), ends: map[*clients.Member]int64{}}

@@ -21,7 +21,8 @@ import (
 )
 
 // TestOffsetsTopicIsHandedOver lets each program write __consumer_offsets for the same requests, and the other take it over and give it back: the records are the
-// same but for times and random ids, groups and offsets stay, and a static member goes on in its generation.
+// same but for times and random ids, groups and offsets stay, and a static member goes on in its generation. A group of KIP-848, which Apache passes over with
+// ZooKeeper, is there again afterwards, its member in its epoch.
 func TestOffsetsTopicIsHandedOver(t *testing.T) {
 	if heavy(t) == harness.Apache {
 		t.Skip("both programs take their turns")
@@ -37,6 +38,9 @@ func TestOffsetsTopicIsHandedOver(t *testing.T) {
 		s := &groupScript{handOver: h}
 		s.run()
 		written[of[0]] = s.written()
+		if of[0] == harness.Gokafka {
+			s.joinModern()
+		}
 		state := s.state()
 		for _, next := range []harness.Target{of[1], of[0]} {
 			if next == of[1] {
@@ -50,6 +54,9 @@ func TestOffsetsTopicIsHandedOver(t *testing.T) {
 				t.Errorf("%s wrote, %s tells\n%s\nnot\n%s", of[0], next, got, state)
 			}
 			s.goOn()
+			if of[0] == harness.Gokafka && next == harness.Gokafka {
+				s.beatModern(s.modernEpoch)
+			}
 			state = s.state()
 			if log := h.broker.LogTail(); strings.Contains(log, "ERROR") && strings.Contains(log, "__consumer_offsets") {
 				t.Errorf("%s, which took over from %s, logs\n%s", next, of[0], log)
@@ -80,6 +87,8 @@ type groupScript struct {
 	member     string // of the static member "b"
 	generation int32
 	offset     int64
+
+	modernEpoch int32 // of the member of the group of KIP-848
 }
 
 func (s *groupScript) await(what string, holds func() bool) {
@@ -284,7 +293,30 @@ func (s *groupScript) goOn() {
 	s.commit("static", s.member, kmsg.StringPtr("b"), s.generation, 8, "", map[string][]int64{"t": {s.offset}})
 }
 
-// state is all that the broker tells of groups.
+// joinModern makes a group of KIP-848 with a member and an offset.
+func (s *groupScript) joinModern() {
+	s.t.Helper()
+	s.beatModern(0)
+	s.commit("modern", "member", nil, s.modernEpoch, 9, "", map[string][]int64{"t": {3}})
+}
+
+func (s *groupScript) beatModern(epoch int32) {
+	s.t.Helper()
+	q := kmsg.NewPtrConsumerGroupHeartbeatRequest()
+	q.Version, q.Group, q.MemberID, q.MemberEpoch = 1, "modern", "member", epoch
+	q.RebalanceTimeoutMillis, q.SubscribedTopicNames, q.Topics = 60_000, []string{"t"}, []kmsg.ConsumerGroupHeartbeatRequestTopic{}
+	r := request[*kmsg.ConsumerGroupHeartbeatResponse](s, q)
+	s.want("heartbeat of a modern group", r.ErrorCode)
+	if s.modernEpoch = r.MemberEpoch; epoch > 0 && r.MemberEpoch != epoch || r.Assignment == nil || len(r.Assignment.Topics) != 1 || len(r.Assignment.Topics[0].Partitions) != 3 {
+		s.t.Errorf("heartbeat of a modern group at epoch %d: %+v", epoch, r)
+	}
+	fetched, err := s.admin.FetchOffsets(s.ctx, "modern")
+	if err != nil || epoch > 0 && fetched["t"][0].At != 3 {
+		s.t.Errorf("the modern group's offsets are %+v, %v", fetched, err)
+	}
+}
+
+// state is all that the broker tells of classic groups.
 func (s *groupScript) state() string {
 	s.t.Helper()
 	var out bytes.Buffer
@@ -295,6 +327,7 @@ func (s *groupScript) state() string {
 		skips.Need(s.t, e.Encode(v))
 	}
 	listed, err := s.admin.ListGroups(s.ctx)
+	delete(listed, "modern") // of which Apache knows the offsets alone
 	tell(listed.Sorted(), err)
 	for _, g := range []string{"simple", "bygone", "old", "new", "static"} {
 		q := kmsg.NewPtrDescribeGroupsRequest()

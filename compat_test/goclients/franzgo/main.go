@@ -86,13 +86,17 @@ func member(o *contract.Options) {
 	if o.Protocol == "cooperative" {
 		balancer = kgo.CooperativeStickyBalancer()
 	}
+	opts := []kgo.Opt{kgo.Balancers(balancer)}
+	if o.Protocol == "consumer" {
+		opts = []kgo.Opt{kgo.ServerSideBalancer()}
+	}
 	lose := func(_ context.Context, _ *kgo.Client, lost map[string][]int32) { o.Lose(lost[o.Topic]) }
-	cl, err := kgo.NewClient(kgo.SeedBrokers(o.Bootstrap...), kgo.ClientID(o.Client), kgo.ConsumerGroup(o.Group), kgo.ConsumeTopics(o.Topic),
-		kgo.Balancers(balancer), kgo.SessionTimeout(10*time.Second), kgo.HeartbeatInterval(500*time.Millisecond), kgo.DisableAutoCommit(),
+	cl, err := kgo.NewClient(append(opts, kgo.SeedBrokers(o.Bootstrap...), kgo.ClientID(o.Client), kgo.ConsumerGroup(o.Group), kgo.ConsumeTopics(o.Topic),
+		kgo.SessionTimeout(10*time.Second), kgo.HeartbeatInterval(500*time.Millisecond), kgo.DisableAutoCommit(),
 		kgo.BlockRebalanceOnPoll(), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, got map[string][]int32) { o.Own(got[o.Topic]) }),
 		kgo.OnPartitionsRevoked(lose), kgo.OnPartitionsLost(lose),
-		kgo.WithLogger(kgo.BasicLogger(os.Stderr, kgo.LogLevelInfo, nil)))
+		kgo.WithLogger(kgo.BasicLogger(os.Stderr, kgo.LogLevelInfo, nil)))...)
 	if err != nil {
 		contract.Fatal(err)
 	}
