@@ -77,8 +77,12 @@ func TestModernGroupThroughFailovers(t *testing.T) {
 		c.kill(victim)
 		write(300)
 		c.eventually(fmt.Sprintf("round %d: all is read without the coordinator", round), func() bool { return y.len() == written })
-		after, ok := described()
-		if !ok || after.Epoch != before.Epoch || len(after.Members) != 3 {
+		var after kadm.DescribedConsumerGroup
+		c.eventually("the group is loaded", func() (ok bool) {
+			after, ok = described()
+			return ok
+		})
+		if after.Epoch != before.Epoch || len(after.Members) != 3 {
 			t.Errorf("round %d: the next coordinator has epoch %d with %d members, it was %d", round, after.Epoch, len(after.Members), before.Epoch)
 		}
 		c.start(victim)

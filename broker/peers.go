@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"gokafka/coordination"
@@ -16,7 +17,7 @@ const groupFeature = "group.version"
 // servesModernGroups says whether this broker is to serve groups of KIP-848: unless group.coordinator.rebalance.protocols is set, and without them.
 func (b *Broker) servesModernGroups() bool {
 	_, set := b.cfg.Static()["group.coordinator.rebalance.protocols"]
-	return !set || slices.Contains(b.cfg.Groups.RebalanceProtocols, "consumer")
+	return !set || slices.ContainsFunc(b.cfg.Groups.RebalanceProtocols, func(p string) bool { return strings.EqualFold(p, "consumer") })
 }
 
 func (b *Broker) supportedFeatures() map[string]znode.FeatureRange {

@@ -35,7 +35,7 @@ func load(target harness.Target) (time.Duration, int) {
 // client where that can read without a group (kafkajs cannot).
 func TestClientsThroughKills(t *testing.T) {
 	target := heavy(t)
-	ready := prepare(t)
+	ready := prepare(t, clients.All())
 	b := skips.Started(t, target, harness.Options{})
 	dir := t.TempDir()
 	duration, kills := load(target)
@@ -65,9 +65,9 @@ func TestClientsThroughKills(t *testing.T) {
 }
 
 // prepare fetches the clients; those that cannot be had are skipped, each in a subtest of its own name.
-func prepare(t *testing.T) []clients.Client {
+func prepare(t *testing.T, all []clients.Client) []clients.Client {
 	var ready []clients.Client
-	for _, c := range clients.All() {
+	for _, c := range all {
 		t.Run("prepare "+c.Name, func(t *testing.T) {
 			skips.Need(t, c.Prepare())
 			ready = append(ready, c)

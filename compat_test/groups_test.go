@@ -33,7 +33,7 @@ type groupRun struct {
 // have two owners at once, by the clients' own callbacks.
 func TestGroupsThroughFailures(t *testing.T) {
 	target := heavy(t)
-	ready := prepare(t)
+	ready := prepare(t, clients.Members())
 	b := skips.Started(t, target, harness.Options{Props: map[string]string{
 		"group.consumer.session.timeout.ms": "10000", "group.consumer.min.session.timeout.ms": "10000",
 		"group.consumer.heartbeat.interval.ms": "500", "group.consumer.min.heartbeat.interval.ms": "500",
@@ -42,7 +42,7 @@ func TestGroupsThroughFailures(t *testing.T) {
 	var runs []*groupRun
 	for _, c := range ready {
 		protocols := []string{"eager"}
-		if c.Name == "java" || c.Name == "librdkafka" || c.Name == "franz-go" {
+		if strings.HasPrefix(c.Name, "java") || c.Name == "librdkafka" || c.Name == "franz-go" {
 			protocols = append(protocols, "cooperative")
 			if modern {
 				protocols = append(protocols, "consumer")

@@ -55,14 +55,14 @@ func TestOldClients(t *testing.T) {
 	// The first two need another lz4 library than the pinned one.
 	for _, r := range []release{{"0.8.2.2", beforeLZ4, false}, {"0.9.0.1", beforeLZ4, false}, {"0.10.0.1", withLZ4, true}, {"0.10.2.2", withLZ4, true}, {"0.11.0.3", withLZ4, true}} {
 		t.Run("Java "+r.version, func(t *testing.T) {
-			classes, err := harness.OldJavaClient(r.version, "OldProducer.java")
+			classes, err := harness.JavaClient(r.version, "OldProducer.java")
 			skips.Need(t, err)
 			topic := oldTopic(t, b)
 			runOld(t, java(classes, "OldProducer"), b, topic, r)
 			r.checkToday(t, b, topic)
 			// Consumers before 0.10.2 want a group coordinator even without a group; that of 0.10.2 reads by Fetch 3, that of 0.11 by Fetch 5.
 			for _, reader := range []string{"0.10.2.2", "0.11.0.3"} {
-				classes, err := harness.OldJavaClient(reader, "OldConsumer.java")
+				classes, err := harness.JavaClient(reader, "OldConsumer.java")
 				skips.Need(t, err)
 				r.check(t, "Java "+reader, runOld(t, java(classes, "OldConsumer"), b, topic, r, fmt.Sprintf("total=%d", r.total())))
 			}

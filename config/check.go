@@ -90,6 +90,11 @@ func (b *Broker) groupRules() []rule {
 		{g.OffsetsCommitRequiredAcks >= -1 && g.OffsetsCommitRequiredAcks <= g.OffsetsTopicReplicationFactor,
 			"offsets.commit.required.acks", "must be at least -1 and not above offsets.topic.replication.factor"},
 	}
+	const assignors = "org.apache.kafka.coordinator.group.assignor."
+	for _, name := range g.ConsumerAssignors {
+		rules = append(rules, rule{name == assignors+"UniformAssignor" || name == assignors+"RangeAssignor", consumer + "assignors",
+			"only Kafka's UniformAssignor and RangeAssignor are known"})
+	}
 	rules = append(rules, within(consumer, "heartbeat.interval.ms",
 		g.ConsumerHeartbeatInterval, g.ConsumerMinHeartbeatInterval, g.ConsumerMaxHeartbeatInterval)...)
 	return append(rules, within(consumer, "session.timeout.ms",

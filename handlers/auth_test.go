@@ -271,6 +271,16 @@ func deniedRequests(t *testing.T) []denied {
 			return q
 		}()), nil, by(question{security.Describe, security.Cluster, clusterName})},
 		{"allocate producer ids", func(string, [16]byte) kmsg.Request { return kmsg.NewPtrAllocateProducerIDsRequest() }, kerr.ClusterAuthorizationFailed, nil},
+		{"heartbeat of a consumer group", fixed(version(func() kmsg.Request {
+			q := kmsg.NewPtrConsumerGroupHeartbeatRequest()
+			q.Group = "g"
+			return q
+		}(), 1)), kerr.GroupAuthorizationFailed, by(question{security.Read, security.Group, "g"})},
+		{"describe a consumer group", fixed(version(func() kmsg.Request {
+			q := kmsg.NewPtrConsumerGroupDescribeRequest()
+			q.Groups = []string{"g"}
+			return q
+		}(), 1)), kerr.GroupAuthorizationFailed, by(question{security.Describe, security.Group, "g"})},
 		{"metadata of all topics", fixed(func() kmsg.Request { q := metadataRequest(); q.Topics = nil; return q }()), nil,
 			by(question{security.Describe, security.Topic, "there"})},
 	}

@@ -81,6 +81,20 @@ func All() []Client {
 	}
 }
 
+// newJavaClient is the release of Kafka 4 whose Java client takes part in groups.
+const newJavaClient = "4.1.1"
+
+// Members are the clients that take part in groups: All, and the Java client of Kafka 4.
+func Members() []Client {
+	return append(All(), Client{"java-" + newJavaClient, true, true, func() (*exec.Cmd, error) {
+		cp, err := harness.JavaClient(newJavaClient, "Client.java")
+		if err != nil {
+			return nil, err
+		}
+		return exec.Command("java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", cp, "Client"), nil
+	}})
+}
+
 func goClient(name string) func() (*exec.Cmd, error) {
 	built := sync.OnceValues(func() (string, error) { return harness.GoClient(name) })
 	return func() (*exec.Cmd, error) {

@@ -4,6 +4,9 @@ import (
 	"fmt"
 )
 
+// newer are the versions up to which keys are served here beyond Apache 3.9's: those of Kafka 4 for groups.
+var newer = map[string]int{"68": 1, "69": 1}
+
 // DiffKeyTable compares the table of served keys: ours must lie within Apache's. Keys and versions that are not served
 // yet go to logf.
 func DiffKeyTable(logf func(string, ...any), want, got Step) []string {
@@ -14,7 +17,7 @@ func DiffKeyTable(logf func(string, ...any), want, got Step) []string {
 	var out []string
 	for key, r := range g {
 		a, ok := w[key]
-		if !ok || r[0] < a[0] || r[1] > a[1] {
+		if !ok || r[0] < a[0] || r[1] > max(a[1], newer[key]) {
 			out = append(out, fmt.Sprintf("key %s: versions %v served here, Apache has %v", key, r, a))
 		}
 	}

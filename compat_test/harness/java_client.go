@@ -10,9 +10,9 @@ import (
 	"path/filepath"
 )
 
-// OldJavaClient fetches the Java client of an old release and compiles one source file of java/ against it. What the client needs besides comes from
+// JavaClient fetches the Java client of another release and compiles one source file of java/ against it. What the client needs besides comes from
 // the pinned jars, behind it on the class path.
-func OldJavaClient(version, file string) (classPath string, err error) {
+func JavaClient(version, file string) (classPath string, err error) {
 	libs, err := JavaLibs()
 	if err != nil {
 		return "", err
