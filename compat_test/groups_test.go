@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"gokafka/compat_test/clients"
 	"gokafka/compat_test/harness"
@@ -66,10 +67,7 @@ func TestGroupsThroughFailures(t *testing.T) {
 
 	begin := func() {
 		for _, r := range runs {
-			m, err := r.client.StartMember(r.dir, map[string]string{"bootstrap": b.Addr(), "topic": r.name, "group": r.name, "protocol": r.protocol,
-				"partitions": fmt.Sprint(groupPartitions), "member": fmt.Sprint(len(r.members))})
-			skips.Need(t, err)
-			r.members = append(r.members, m)
+			r.begin(t, b.Addr(), r.protocol)
 		}
 	}
 	begin()
@@ -100,6 +98,89 @@ func TestGroupsThroughFailures(t *testing.T) {
 	for _, r := range runs {
 		t.Run(r.name, func(t *testing.T) { r.check(t, ends[r.name]) })
 	}
+}
+
+// begin starts another member.
+func (r *groupRun) begin(t *testing.T, addr, protocol string) {
+	t.Helper()
+	m, err := r.client.StartMember(r.dir, map[string]string{"bootstrap": addr, "topic": r.name, "group": r.name, "protocol": protocol,
+		"partitions": fmt.Sprint(groupPartitions), "member": fmt.Sprint(len(r.members))})
+	skips.Need(t, err)
+	r.members = append(r.members, m)
+}
+
+// TestGroupsChangeProtocol takes living groups from the classic protocol to KIP-848's and back, member by member, and kills the coordinator while they are mixed.
+func TestGroupsChangeProtocol(t *testing.T) {
+	target := heavy(t)
+	if target == harness.Apache {
+		t.Skip("Apache has no such groups with ZooKeeper")
+	}
+	b := skips.Started(t, target, harness.Options{Props: map[string]string{
+		"group.consumer.session.timeout.ms": "10000", "group.consumer.min.session.timeout.ms": "10000",
+		"group.consumer.heartbeat.interval.ms": "500", "group.consumer.min.heartbeat.interval.ms": "500",
+		"group.consumer.migration.policy": "bidirectional",
+	}})
+	var runs []*groupRun
+	var able []clients.Client
+	for _, c := range clients.Members() {
+		if strings.HasPrefix(c.Name, "java") || c.Name == "librdkafka" || c.Name == "franz-go" {
+			able = append(able, c)
+		}
+	}
+	for _, c := range prepare(t, able) {
+		for _, p := range []string{"eager", "cooperative"} {
+			r := &groupRun{client: c, protocol: p, name: "change-" + c.Name + "-" + p, dir: t.TempDir(), ends: map[*clients.Member]int64{}}
+			createTopic(t, b.Addr(), r.name, groupPartitions)
+			runs = append(runs, r)
+		}
+	}
+	defer func() {
+		for _, r := range runs {
+			for _, m := range r.members {
+				m.Process.Kill()
+			}
+		}
+	}()
+	stop := trickle(t, b.Addr(), runs)
+	defer stop()
+	begin := func(what, protocol string) {
+		t.Helper()
+		for _, r := range runs {
+			p := protocol
+			if p == "classic" {
+				p = r.protocol
+			}
+			r.begin(t, b.Addr(), p)
+		}
+		await(t, runs, what, func(r *groupRun) bool { return did(r.members[len(r.members)-1], 0) })
+	}
+	begin("a classic member processes", "classic")
+	begin("a member of the consumer protocol joins it", "consumer")
+	b.Kill()
+	skips.Need(t, b.Start(context.Background()))
+	back := time.Now().UnixMilli()
+	await(t, runs, "both go on after the coordinator has come back", func(r *groupRun) bool { return did(r.members[0], back) && did(r.members[1], back) })
+	leave(t, runs, 0)
+	begin("another classic member joins", "classic")
+	leave(t, runs, 1)
+	left := time.Now().UnixMilli()
+	await(t, runs, "the classic member is alone", func(r *groupRun) bool { return did(r.members[2], left) })
+	stop()
+	for _, r := range runs {
+		ends, err := endOffsets(dial(t, b.Addr()), r.name, groupPartitions)
+		skips.Need(t, err)
+		await(t, []*groupRun{r}, "the last member processes all", func(r *groupRun) bool { return r.processed(ends) })
+		q := kmsg.NewPtrListGroupsRequest()
+		resp, err := dial(t, b.Addr()).Ask(q, 5)
+		skips.Need(t, err)
+		for _, g := range resp.(*kmsg.ListGroupsResponse).Groups {
+			if g.Group == r.name && g.GroupType != "classic" {
+				t.Errorf("%s is of the type %s", r.name, g.GroupType)
+			}
+		}
+		t.Run(r.name, func(t *testing.T) { r.check(t, ends) })
+	}
+	leave(t, runs, 2)
 }
 
 // trickle writes a few records a second into the topics of all runs, until its result is called.
@@ -239,11 +320,19 @@ func (r *groupRun) processed(ends []int64) bool {
 	return len(missing) == 0
 }
 
+// end is when a member ended, or now.
+func (r *groupRun) end(m *clients.Member) int64 {
+	if at, ended := r.ends[m]; ended {
+		return at
+	}
+	return time.Now().UnixMilli()
+}
+
 func (r *groupRun) check(t *testing.T, ends []int64) {
 	g := history.Group{Ends: ends}
 	for i, m := range r.members {
 		skips.Need(t, m.Read())
-		g.Members = append(g.Members, history.GroupMember{Name: fmt.Sprint("member ", i), Events: m.Events, EndMillis: r.ends[m]})
+		g.Members = append(g.Members, history.GroupMember{Name: fmt.Sprint("member ", i), Events: m.Events, EndMillis: r.end(m)})
 	}
 	problems, doubled := g.Check()
 	if len(problems) > 0 {

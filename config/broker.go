@@ -124,30 +124,30 @@ type QuotaWindows struct {
 
 // Groups are the settings of the group coordinator.
 type Groups struct {
-	MinSessionTimeout              time.Duration
-	MaxSessionTimeout              time.Duration
-	InitialRebalanceDelay          time.Duration
-	MaxSize                        int32
-	RebalanceProtocols             []string // classic, consumer, ...
-	OffsetMetadataMaxBytes         int32
-	OffsetsLoadBufferBytes         int32
-	OffsetsTopicReplicationFactor  int16
-	OffsetsTopicPartitions         int32
-	OffsetsTopicSegmentBytes       int32
-	OffsetsTopicCompressionCodec   int32 // the number in the attributes of a batch
-	OffsetsRetention               time.Duration
-	OffsetsRetentionCheckInterval  time.Duration
-	OffsetsCommitTimeout           time.Duration
-	OffsetsCommitRequiredAcks      int16
-	ConsumerSessionTimeout         time.Duration
-	ConsumerMinSessionTimeout      time.Duration
-	ConsumerMaxSessionTimeout      time.Duration
-	ConsumerHeartbeatInterval      time.Duration
-	ConsumerMinHeartbeatInterval   time.Duration
-	ConsumerMaxHeartbeatInterval   time.Duration
-	ConsumerMaxSize                int32
-	ConsumerAssignors              []string
-	ConsumerGroupMigrationDisabled bool
+	MinSessionTimeout             time.Duration
+	MaxSessionTimeout             time.Duration
+	InitialRebalanceDelay         time.Duration
+	MaxSize                       int32
+	RebalanceProtocols            []string // classic, consumer, ...
+	OffsetMetadataMaxBytes        int32
+	OffsetsLoadBufferBytes        int32
+	OffsetsTopicReplicationFactor int16
+	OffsetsTopicPartitions        int32
+	OffsetsTopicSegmentBytes      int32
+	OffsetsTopicCompressionCodec  int32 // the number in the attributes of a batch
+	OffsetsRetention              time.Duration
+	OffsetsRetentionCheckInterval time.Duration
+	OffsetsCommitTimeout          time.Duration
+	OffsetsCommitRequiredAcks     int16
+	ConsumerSessionTimeout        time.Duration
+	ConsumerMinSessionTimeout     time.Duration
+	ConsumerMaxSessionTimeout     time.Duration
+	ConsumerHeartbeatInterval     time.Duration
+	ConsumerMinHeartbeatInterval  time.Duration
+	ConsumerMaxHeartbeatInterval  time.Duration
+	ConsumerMaxSize               int32
+	ConsumerAssignors             []string
+	ConsumerMigrationPolicy       string // disabled, upgrade, downgrade, bidirectional, in any case
 }
 
 // Transactions are the settings of the transaction coordinator.

@@ -3,7 +3,6 @@ package config
 import (
 	"maps"
 	"math"
-	"strings"
 	"time"
 )
 
@@ -180,30 +179,30 @@ func seconds(n int64) time.Duration {
 func (b *Broker) setGroups() {
 	v := b.values
 	b.Groups = Groups{
-		MinSessionTimeout:              b.ms("group.min.session.timeout.ms"),
-		MaxSessionTimeout:              b.ms("group.max.session.timeout.ms"),
-		InitialRebalanceDelay:          b.ms("group.initial.rebalance.delay.ms"),
-		MaxSize:                        v.int("group.max.size"),
-		RebalanceProtocols:             v.list("group.coordinator.rebalance.protocols"),
-		OffsetMetadataMaxBytes:         v.int("offset.metadata.max.bytes"),
-		OffsetsLoadBufferBytes:         v.int("offsets.load.buffer.size"),
-		OffsetsTopicReplicationFactor:  v.short("offsets.topic.replication.factor"),
-		OffsetsTopicPartitions:         v.int("offsets.topic.num.partitions"),
-		OffsetsTopicSegmentBytes:       v.int("offsets.topic.segment.bytes"),
-		OffsetsTopicCompressionCodec:   v.int("offsets.topic.compression.codec"),
-		OffsetsRetention:               millis(int64(v.int("offsets.retention.minutes")) * minute),
-		OffsetsRetentionCheckInterval:  b.ms("offsets.retention.check.interval.ms"),
-		OffsetsCommitTimeout:           b.ms("offsets.commit.timeout.ms"),
-		OffsetsCommitRequiredAcks:      v.short("offsets.commit.required.acks"),
-		ConsumerSessionTimeout:         b.ms("group.consumer.session.timeout.ms"),
-		ConsumerMinSessionTimeout:      b.ms("group.consumer.min.session.timeout.ms"),
-		ConsumerMaxSessionTimeout:      b.ms("group.consumer.max.session.timeout.ms"),
-		ConsumerHeartbeatInterval:      b.ms("group.consumer.heartbeat.interval.ms"),
-		ConsumerMinHeartbeatInterval:   b.ms("group.consumer.min.heartbeat.interval.ms"),
-		ConsumerMaxHeartbeatInterval:   b.ms("group.consumer.max.heartbeat.interval.ms"),
-		ConsumerMaxSize:                v.int("group.consumer.max.size"),
-		ConsumerAssignors:              v.list("group.consumer.assignors"),
-		ConsumerGroupMigrationDisabled: strings.EqualFold(v.string("group.consumer.migration.policy"), "disabled"),
+		MinSessionTimeout:             b.ms("group.min.session.timeout.ms"),
+		MaxSessionTimeout:             b.ms("group.max.session.timeout.ms"),
+		InitialRebalanceDelay:         b.ms("group.initial.rebalance.delay.ms"),
+		MaxSize:                       v.int("group.max.size"),
+		RebalanceProtocols:            v.list("group.coordinator.rebalance.protocols"),
+		OffsetMetadataMaxBytes:        v.int("offset.metadata.max.bytes"),
+		OffsetsLoadBufferBytes:        v.int("offsets.load.buffer.size"),
+		OffsetsTopicReplicationFactor: v.short("offsets.topic.replication.factor"),
+		OffsetsTopicPartitions:        v.int("offsets.topic.num.partitions"),
+		OffsetsTopicSegmentBytes:      v.int("offsets.topic.segment.bytes"),
+		OffsetsTopicCompressionCodec:  v.int("offsets.topic.compression.codec"),
+		OffsetsRetention:              millis(int64(v.int("offsets.retention.minutes")) * minute),
+		OffsetsRetentionCheckInterval: b.ms("offsets.retention.check.interval.ms"),
+		OffsetsCommitTimeout:          b.ms("offsets.commit.timeout.ms"),
+		OffsetsCommitRequiredAcks:     v.short("offsets.commit.required.acks"),
+		ConsumerSessionTimeout:        b.ms("group.consumer.session.timeout.ms"),
+		ConsumerMinSessionTimeout:     b.ms("group.consumer.min.session.timeout.ms"),
+		ConsumerMaxSessionTimeout:     b.ms("group.consumer.max.session.timeout.ms"),
+		ConsumerHeartbeatInterval:     b.ms("group.consumer.heartbeat.interval.ms"),
+		ConsumerMinHeartbeatInterval:  b.ms("group.consumer.min.heartbeat.interval.ms"),
+		ConsumerMaxHeartbeatInterval:  b.ms("group.consumer.max.heartbeat.interval.ms"),
+		ConsumerMaxSize:               v.int("group.consumer.max.size"),
+		ConsumerAssignors:             v.list("group.consumer.assignors"),
+		ConsumerMigrationPolicy:       v.string("group.consumer.migration.policy"),
 	}
 }
 

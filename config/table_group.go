@@ -59,7 +59,7 @@ var groupKeys = []Key{
 		Doc: "Assignors of the broker for consumer groups; the first is the default."},
 	{Name: "group.consumer.migration.policy", Type: TypeString, Default: "disabled",
 		Valid: oneOfFold("DISABLED", "DOWNGRADE", "UPGRADE", "BIDIRECTIONAL"), Importance: Medium, Internal: true,
-		Status: notYet, Doc: "Which conversions between classic and consumer groups are allowed."},
+		Status: used, Doc: "Which conversions between classic and consumer groups are allowed."},
 	{Name: "group.share.session.timeout.ms", Type: TypeInt, Default: "45000", Valid: atLeast(1), Importance: Medium,
 		Status: notYet, Doc: "Session timeout of members of share groups."},
 	{Name: "group.share.min.session.timeout.ms", Type: TypeInt, Default: "45000", Valid: atLeast(1),

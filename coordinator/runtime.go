@@ -14,7 +14,7 @@ import (
 
 // Machine is the state of one partition and its rules. All calls come from the partition's goroutine.
 type Machine interface {
-	// Replay takes a record of the log while it is loaded; a nil value is a tombstone. txn is the producer in whose transaction it was written, which a
+	// Replay takes a record of the log while it is loaded; a nil value is a tombstone. Key and value are only good during the call. txn is the producer in whose transaction it was written, which a
 	// later ReplayMarker decides, or record.NoProducerID.
 	Replay(r *record.Record, txn int64) error
 	// ReplayMarker takes a marker of the log: the producer's transaction was committed or aborted.

@@ -83,8 +83,8 @@ func (s *shard) join(j *Join, answer func(JoinResult)) {
 		g, made = s.groupFor(j.Group), true
 	}
 	defer s.account(g)
-	if g.modern != nil && !s.becomeClassic(g) {
-		refuse(kerr.InconsistentGroupProtocol, j.MemberID)
+	if g.modern != nil && (len(g.modern.members) > 0 || !s.becomeClassic(g)) {
+		s.modernJoin(g, j, answer)
 		return
 	}
 	if !s.hasRoom(g, j) {
@@ -108,9 +108,6 @@ func (s *shard) join(j *Join, answer func(JoinResult)) {
 
 // becomeClassic lets a classic member join a modern group that has no members.
 func (s *shard) becomeClassic(g *group) bool {
-	if len(g.modern.members) > 0 {
-		return false
-	}
 	done := false
 	s.write(g.id, modernTombstones(g.id), func() { done = true }, func(error) {})
 	return done
@@ -330,6 +327,10 @@ func (s *shard) sync(q *Sync, answer func(SyncResult)) {
 		answer(SyncResult{Err: kerr.UnknownMemberID})
 		return
 	}
+	if g.modern != nil {
+		answer(s.modernSync(g, q))
+		return
+	}
 	m, err := g.check(q.MemberID, q.Instance)
 	differs := func(said, is *string) bool { return said != nil && (is == nil || *said != *is) }
 	switch {
@@ -401,6 +402,9 @@ func (s *shard) beat(groupID, id string, instance *string, generation int32) err
 	if g == nil {
 		return kerr.UnknownMemberID
 	}
+	if g.modern != nil {
+		return s.modernClassicBeat(g, id, instance, generation)
+	}
 	m, err := g.check(id, instance)
 	switch {
 	case err != nil:
@@ -430,6 +434,10 @@ type Leaver struct {
 // leave is Kafka 3.9 GroupCoordinator.handleLeaveGroup.
 func (s *shard) leave(groupID string, list []Leaver) {
 	g := s.groups[groupID]
+	if g != nil && g.modern != nil {
+		s.modernClassicLeave(g, list)
+		return
+	}
 	for i := range list {
 		l := &list[i]
 		if g == nil {

@@ -78,16 +78,28 @@ type modernMember struct {
 	regex          *string  // of further topics
 	rebalanceMs    int32
 	assignor       *string
+	classic        *classicSide // of a member that uses the classic protocol; nil = KIP-848's
 
 	epoch, previous    int32
 	state              memberState
 	assigned, revoking parts
 }
 
+// classicSide is what a member of a modern group that uses the classic protocol has told beside its subscription.
+type classicSide struct {
+	sessionMs int32
+	protocols []Protocol // its subscription is in the metadata of the first
+}
+
+func (c *classicSide) equal(o *classicSide) bool {
+	return c == nil && o == nil || c != nil && o != nil && c.sessionMs == o.sessionMs &&
+		slices.EqualFunc(c.protocols, o.protocols, func(a, b Protocol) bool { return a.Name == b.Name && slices.Equal(a.Metadata, b.Metadata) })
+}
+
 // sameSubscription says whether what members tell of themselves is the same.
 func (m *modernMember) sameSubscription(o *modernMember) bool {
 	return equalPtr(m.instance, o.instance) && equalPtr(m.rack, o.rack) && m.clientID == o.clientID && m.host == o.host && slices.Equal(m.topics, o.topics) &&
-		equalPtr(m.regex, o.regex) && m.rebalanceMs == o.rebalanceMs && equalPtr(m.assignor, o.assignor)
+		equalPtr(m.regex, o.regex) && m.rebalanceMs == o.rebalanceMs && equalPtr(m.assignor, o.assignor) && m.classic.equal(o.classic)
 }
 
 func (m *modernMember) sameAssignment(o *modernMember) bool {
@@ -111,6 +123,11 @@ func (m *modernMember) bytes() int {
 	}
 	if m.regex != nil {
 		n += len(*m.regex)
+	}
+	if m.classic != nil {
+		for _, p := range m.classic.protocols {
+			n += len(p.Name) + len(p.Metadata)
+		}
 	}
 	return n + 4*(m.assigned.count()+m.revoking.count())
 }
@@ -147,6 +164,8 @@ type modernGroup struct {
 type modernTimers struct {
 	session, rebalance *clock.Timer
 	beat               int // counts the settings of session, so that one that fires late is known
+
+	join, sync *clock.Timer // of a member of the classic protocol: until it has to join again, or to fetch its assignment
 }
 
 func newModernGroup() *modernGroup {

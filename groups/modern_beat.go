@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"gokafka/coordinator"
+	"gokafka/internal/clock"
 	"gokafka/metadata"
 	"gokafka/record"
 )
@@ -105,6 +106,9 @@ func (s *shard) modernBeat(q *Beat, answer func(Beaten)) {
 		return
 	}
 	joins := q.Epoch == 0
+	if joins {
+		s.upgrade(s.groups[q.Group])
+	}
 	g, e := s.modernGroupFor(q.Group, joins)
 	if e != nil {
 		refuse(e)
@@ -131,26 +135,53 @@ func (s *shard) modernBeat(q *Beat, answer func(Beaten)) {
 		refuse(e)
 		return
 	}
-	members := maps.Clone(n.members)
-	targets := n.target
+	updated := m.updated(q)
+	pl, e := s.plan(q.Group, g, n, m, replaced, updated, sortedParts(q.Owned), q.Owned != nil, records)
+	if e != nil {
+		refuse(e)
+		return
+	}
+	r := Beaten{MemberID: id, Epoch: pl.member.epoch}
+	if full := joins || q.RebalanceMs != -1 && (q.Topics != nil || q.Regex != nil) && q.Owned != nil; full || !pl.member.assigned.equal(m.assigned) {
+		r.Assigned = pl.member.assigned
+	}
+	s.write(q.Group, pl.records, func() { s.planned(q.Group, pl) }, func(err error) {
+		if err != nil {
+			answer(Beaten{Err: err})
+			return
+		}
+		answer(r)
+	})
+}
+
+// plan is what a member's request makes of its group.
+type plan struct {
+	records          []coordinator.KV
+	before, replaced *modernMember
+	member           *modernMember // afterwards
+	image            *metadata.Image
+}
+
+// plan finds out what changes with a member that was before and tells what is in updated; replaced is the former self of a static member. owned is what the member
+// has, if it said so. records are those that come first. Kafka 3.9 GroupMetadataManager.consumerGroupHeartbeat, steps 1 to 3.
+func (s *shard) plan(group string, g *group, n *modernGroup, before, replaced, updated *modernMember, owned parts, said bool, records []coordinator.KV) (*plan, *beatError) {
+	id := updated.id
+	members, targets := maps.Clone(n.members), n.target
 	if replaced != nil { // a static member that had left for a while is back under another id
 		delete(members, replaced.id)
 		targets = maps.Clone(n.target)
 		targets[id] = targets[replaced.id]
 		delete(targets, replaced.id)
-		records = append(records, removalRecords(q.Group, replaced.id)...)
-		records = append(records, modernMemberRecord(q.Group, m), modernTargetRecord(q.Group, id, targets[id]), modernCurrentRecord(q.Group, m))
+		records = append(records, removalRecords(group, replaced.id)...)
+		records = append(records, modernMemberRecord(group, before), modernTargetRecord(group, id, targets[id]), modernCurrentRecord(group, before))
 	}
-	before := m
-	updated := m.updated(q)
 	if !s.modernRoom(g, before, updated) {
-		refuse(refused(kerr.GroupMaxSizeReached, "The members of the broker's groups hold too much memory."))
-		return
+		return nil, refused(kerr.GroupMaxSizeReached, "The members of the broker's groups hold too much memory.")
 	}
 	members[id] = updated
 	changed := n.members[id] == nil && replaced == nil
 	if !updated.sameSubscription(before) || changed {
-		records = append(records, modernMemberRecord(q.Group, updated))
+		records = append(records, modernMemberRecord(group, updated))
 		changed = !slices.Equal(updated.topics, before.topics) || !equalPtr(updated.regex, before.regex)
 	}
 	epoch, topics := n.epoch, n.topics
@@ -158,12 +189,12 @@ func (s *shard) modernBeat(q *Beat, answer func(Beaten)) {
 	if changed || n.checked != image {
 		topics = s.topicsOf(n.subscribed(members, s.resolver(image)), image)
 		if !maps.EqualFunc(topics, n.topics, topicMeta.equal) {
-			records = append(records, modernTopicsRecord(q.Group, topics))
+			records = append(records, modernTopicsRecord(group, topics))
 			changed = true
 		}
 		if changed {
 			epoch++
-			records = append(records, modernGroupRecord(q.Group, epoch))
+			records = append(records, modernGroupRecord(group, epoch))
 		}
 	}
 	targetEpoch := n.assignmentEpoch
@@ -171,11 +202,11 @@ func (s *shard) modernBeat(q *Beat, answer func(Beaten)) {
 		next := s.assignTargets(members, targets, topics, image)
 		for _, member := range slices.Sorted(maps.Keys(members)) {
 			if old, ok := targets[member]; !ok || !old.equal(next[member]) {
-				records = append(records, modernTargetRecord(q.Group, member, next[member]))
+				records = append(records, modernTargetRecord(group, member, next[member]))
 			}
 		}
 		targets, targetEpoch = next, epoch
-		records = append(records, modernTargetsRecord(q.Group, epoch))
+		records = append(records, modernTargetsRecord(group, epoch))
 	}
 	owners := n
 	if replaced != nil { // what the former self had is free for the new one
@@ -188,30 +219,23 @@ func (s *shard) modernBeat(q *Beat, answer func(Beaten)) {
 	if target == nil {
 		target = parts{}
 	}
-	reconciled := owners.reconcile(updated, targetEpoch, target, sortedParts(q.Owned), q.Owned != nil)
+	reconciled := owners.reconcile(updated, targetEpoch, target, owned, said)
 	if !reconciled.sameAssignment(updated) {
-		records = append(records, modernCurrentRecord(q.Group, reconciled))
+		records = append(records, modernCurrentRecord(group, reconciled))
 	}
-	r := Beaten{MemberID: id, Epoch: reconciled.epoch}
-	if full := joins || q.RebalanceMs != -1 && (q.Topics != nil || q.Regex != nil) && q.Owned != nil; full || !reconciled.assigned.equal(before.assigned) {
-		r.Assigned = reconciled.assigned
+	return &plan{records: records, before: before, replaced: replaced, member: reconciled, image: image}, nil
+}
+
+// planned is called when the records of a plan have been taken over.
+func (s *shard) planned(group string, pl *plan) {
+	g := s.groups[group]
+	g.modern.checked = pl.image
+	s.account(g)
+	s.modernSession(g, pl.member.id)
+	s.modernRebalanceTimer(g, pl.before, g.modern.members[pl.member.id])
+	if pl.replaced != nil {
+		g.modern.stopTimers(pl.replaced.id)
 	}
-	s.write(q.Group, records, func() {
-		g := s.groups[q.Group]
-		g.modern.checked = image
-		s.account(g)
-		s.modernSession(g, id)
-		s.modernRebalanceTimer(g, before, g.modern.members[id])
-		if replaced != nil {
-			g.modern.stopTimers(replaced.id)
-		}
-	}, func(err error) {
-		if err != nil {
-			answer(Beaten{Err: err})
-			return
-		}
-		answer(r)
-	})
 }
 
 // write appends the records of a modern group and takes them over; applied is called when that is done, done when they are replicated, or with why not. Without
@@ -307,7 +331,7 @@ func (m *modernMember) checkEpoch(q *Beat) *beatError {
 // updated is the member with what a heartbeat tells anew.
 func (m *modernMember) updated(q *Beat) *modernMember {
 	n := *m
-	n.clientID, n.host = q.ClientID, q.Host
+	n.clientID, n.host, n.classic = q.ClientID, q.Host, nil
 	if q.Instance != nil {
 		n.instance = q.Instance
 	}
@@ -487,6 +511,9 @@ func (s *shard) modernLeave(q *Beat, answer func(Beaten)) {
 
 // fence takes a member out of its group. Kafka 3.9 GroupMetadataManager.consumerGroupFenceMember.
 func (s *shard) fence(g *group, m *modernMember, done func(err error)) {
+	if s.downgrade(g, m, done) {
+		return
+	}
 	n := g.modern
 	records := removalRecords(g.id, m.id)
 	rest := maps.Clone(n.members)
@@ -534,8 +561,10 @@ func (n *modernGroup) stopTimers(id string) {
 		if t.session != nil {
 			t.session.Stop()
 		}
-		if t.rebalance != nil {
-			t.rebalance.Stop()
+		for _, x := range []*clock.Timer{t.rebalance, t.join, t.sync} {
+			if x != nil {
+				x.Stop()
+			}
 		}
 		delete(n.timers, id)
 	}
@@ -549,7 +578,11 @@ func (s *shard) modernSession(g *group, id string) {
 	}
 	t.beat++
 	beat := t.beat
-	t.session = s.p.After(s.c.o.Config.ConsumerSessionTimeout, func() {
+	d := s.c.o.Config.ConsumerSessionTimeout
+	if m := g.modern.members[id]; m != nil && m.classic != nil {
+		d = time.Duration(m.classic.sessionMs) * time.Millisecond
+	}
+	t.session = s.p.After(d, func() {
 		if s.groups[g.id] == g && g.modern != nil && g.modern.timers[id] == t && t.beat == beat {
 			s.fenceLater(g, id, "the member session expired")
 		}
@@ -566,7 +599,7 @@ func (s *shard) modernRebalanceTimer(g *group, before, m *modernMember) {
 		t.rebalance.Stop()
 		t.rebalance = nil
 	}
-	if m.state != memberUnrevoked || m.epoch == leaveStaticEpoch {
+	if m.state != memberUnrevoked || m.epoch == leaveStaticEpoch || m.classic != nil {
 		return
 	}
 	epoch := m.epoch

@@ -25,6 +25,7 @@ type ModernMember struct {
 	Topics           []string
 	Regex            *string
 	Assigned, Target map[metadata.TopicID][]int32
+	Classic          bool // uses the classic protocol
 }
 
 // Beat keeps a member in its group, lets it join or leave, and tells it what it has.
@@ -56,7 +57,7 @@ func (c *Coordinator) DescribeModern(ctx context.Context, group string) (ModernD
 				votes[*m.assignor]++
 			}
 			d.Members = append(d.Members, ModernMember{ID: m.id, Instance: m.instance, Rack: m.rack, Epoch: m.epoch, ClientID: m.clientID, Host: m.host, Topics: m.topics,
-				Regex: m.regex, Assigned: m.assigned, Target: n.target[m.id]})
+				Regex: m.regex, Assigned: m.assigned, Target: n.target[m.id], Classic: m.classic != nil})
 		}
 		d.Assignor = c.preferred(votes)
 		answer(outcome{d: d})

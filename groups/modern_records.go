@@ -80,7 +80,19 @@ func modernMemberRecord(group string, m *modernMember) coordinator.KV {
 	v = kbin.AppendCompactNullableString(v, m.regex)
 	v = kbin.AppendInt32(v, m.rebalanceMs)
 	v = kbin.AppendCompactNullableString(v, m.assignor)
-	return coordinator.KV{Key: modernKey(keyModernMember, group, &m.id), Value: noTags(v)}
+	if m.classic == nil {
+		return coordinator.KV{Key: modernKey(keyModernMember, group, &m.id), Value: noTags(v)}
+	}
+	c := kbin.AppendInt32(nil, m.classic.sessionMs)
+	c = kbin.AppendCompactArrayLen(c, len(m.classic.protocols))
+	for _, p := range m.classic.protocols {
+		c = noTags(kbin.AppendCompactBytes(kbin.AppendCompactString(c, p.Name), p.Metadata))
+	}
+	c = noTags(c)
+	v = kbin.AppendUvarint(v, 1)
+	v = kbin.AppendUvarint(v, 0)
+	v = append(kbin.AppendUvarint(v, uint32(len(c))), c...)
+	return coordinator.KV{Key: modernKey(keyModernMember, group, &m.id), Value: v}
 }
 
 func appendParts(v []byte, p parts) []byte {
@@ -125,6 +137,25 @@ func (r *reader) tags() {
 	}
 }
 
+// classic reads the tags of a member: the one that there is tells of the classic protocol.
+func (r *reader) classic() (out *classicSide) {
+	for n := r.Uvarint(); n > 0 && r.Ok(); n-- {
+		tag, body := r.Uvarint(), reader{kbin.Reader{Src: r.Span(int(r.Uvarint()))}}
+		if tag != 0 {
+			continue
+		}
+		out = &classicSide{sessionMs: body.Int32()}
+		body.each(func() {
+			out.protocols = append(out.protocols, Protocol{body.CompactString(), slices.Clone(body.CompactBytes())})
+			body.tags()
+		})
+		if !body.Ok() {
+			r.Span(-1) // which makes r fail
+		}
+	}
+	return out
+}
+
 func (r *reader) parts() parts {
 	out := parts{}
 	r.each(func() {
@@ -167,7 +198,9 @@ func (s *shard) replayModern(kind int16, rec *record.Record) error {
 	}
 	g.modern.replay(kind, member, rec.Value == nil, &v)
 	if rec.Value != nil {
-		v.tags()
+		if kind != keyModernMember {
+			v.tags()
+		}
 		if err := v.Complete(); err != nil {
 			return fmt.Errorf("record of type %d of group %s at %d: %w", kind, groupID, rec.Offset, err)
 		}
@@ -232,6 +265,7 @@ func (n *modernGroup) replay(kind int16, member string, gone bool, v *reader) {
 		m.topics = nil
 		v.each(func() { m.topics = append(m.topics, v.CompactString()) })
 		m.regex, m.rebalanceMs, m.assignor = v.CompactNullableString(), v.Int32(), v.CompactNullableString()
+		m.classic = v.classic()
 		n.members[member] = m
 		if m.instance != nil {
 			n.static[*m.instance] = member

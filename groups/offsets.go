@@ -40,6 +40,10 @@ func (g *group) checkCommit(q *Commit) (*member, error) {
 		switch {
 		case m == nil:
 			return nil, kerr.UnknownMemberID
+		case m.classic != nil && q.Generation != m.epoch:
+			return nil, kerr.IllegalGeneration
+		case m.classic != nil:
+			return nil, nil
 		case !q.Modern:
 			return nil, kerr.UnsupportedVersion
 		case q.Generation != m.epoch:

@@ -2,6 +2,7 @@ package groups
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -144,13 +145,13 @@ func (s *shard) replayGroup(r *record.Record) error {
 	}
 	for i := range v.Members {
 		mv := &v.Members[i]
-		m := &member{id: mv.MemberID, instance: mv.InstanceID, clientID: mv.ClientID, host: mv.ClientHost, assignment: mv.Assignment, protocolType: v.ProtocolType, order: i + 1,
+		m := &member{id: mv.MemberID, instance: mv.InstanceID, clientID: mv.ClientID, host: mv.ClientHost, assignment: slices.Clone(mv.Assignment), protocolType: v.ProtocolType, order: i + 1,
 			sessionTimeout: time.Duration(mv.SessionTimeoutMillis) * time.Millisecond, rebalanceTimeout: time.Duration(mv.RebalanceTimeoutMillis) * time.Millisecond}
 		if v.Version == 0 {
 			m.rebalanceTimeout = m.sessionTimeout
 		}
 		if v.Protocol != nil {
-			m.protocols = []Protocol{{*v.Protocol, mv.Subscription}}
+			m.protocols = []Protocol{{*v.Protocol, slices.Clone(mv.Subscription)}}
 		}
 		g.members[m.id] = m
 		if m.instance != nil {
@@ -162,6 +163,11 @@ func (s *shard) replayGroup(r *record.Record) error {
 		g.state = Stable
 	}
 	g.subscribed = g.subscriptions()
+	if old != nil {
+		g.onTheWay, g.counted = old.onTheWay, old.counted
+		*old = *g // who holds the group goes on with it
+		return nil
+	}
 	s.groups[k.Group] = g
 	return nil
 }

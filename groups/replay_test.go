@@ -1,6 +1,7 @@
 package groups
 
 import (
+	"bytes"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -114,8 +115,16 @@ func newFake(c *Coordinator, log []coordinator.KV) (*fakeHost, *shard, error) {
 	h := &fakeHost{clk: clock.New(), log: log, high: len(log)}
 	s := newShard(c, h)
 	for i, kv := range log {
-		if err := s.Replay(&record.Record{Offset: int64(i), Key: kv.Key, Value: kv.Value}, record.NoProducerID); err != nil {
+		key, value := bytes.Clone(kv.Key), bytes.Clone(kv.Value)
+		if err := s.Replay(&record.Record{Offset: int64(i), Key: key, Value: value}, record.NoProducerID); err != nil {
 			return nil, nil, err
+		}
+		// The buffer is used again for what is read next.
+		for j := range key {
+			key[j] = 0xff
+		}
+		for j := range value {
+			value[j] = 0xff
 		}
 	}
 	s.Loaded()

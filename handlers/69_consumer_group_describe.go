@@ -43,6 +43,9 @@ func (h *Handlers) describeModern(ctx context.Context, r *Request, q *kmsg.Consu
 		rm := kmsg.NewConsumerGroupDescribeResponseGroupMember()
 		rm.MemberID, rm.InstanceID, rm.RackID, rm.MemberEpoch, rm.ClientID, rm.ClientHost = m.ID, m.Instance, m.Rack, m.Epoch, m.ClientID, m.Host
 		rm.SubscribedTopics, rm.SubscribedTopicRegex, rm.MemberType = append([]string{}, m.Topics...), m.Regex, 1
+		if m.Classic {
+			rm.MemberType = 0
+		}
 		rm.Assignment, rm.TargetAssignment = namedParts(image, m.Assigned), namedParts(image, m.Target)
 		g.Members = append(g.Members, rm)
 	}
