@@ -113,10 +113,6 @@ type load struct {
 // UniformAssignor.
 func (a *assignment) uniform(out map[string]parts) {
 	loads := make([]*load, len(a.members))
-	total := 0
-	for _, n := range a.partitions {
-		total += int(n)
-	}
 	taken := map[metadata.TopicID]map[int32]bool{}
 	for i := range a.members {
 		m := &a.members[i]
@@ -142,18 +138,18 @@ func (a *assignment) uniform(out map[string]parts) {
 			}
 		}
 	}
-	readers := map[metadata.TopicID]int{}
+	readers := map[metadata.TopicID][]*load{}
 	for _, l := range loads {
 		for _, id := range l.topics {
-			readers[id]++
+			readers[id] = append(readers[id], l)
 		}
 	}
 	// What few can take goes first, or those would be full by then.
-	slices.SortStableFunc(free, func(x, y ownedPart) int { return cmp.Compare(readers[x.id], readers[y.id]) })
+	slices.SortStableFunc(free, func(x, y ownedPart) int { return cmp.Compare(len(readers[x.id]), len(readers[y.id])) })
 	for _, f := range free {
 		var to *load
-		for _, l := range loads {
-			if l.reads(f.id) && (to == nil || l.count < to.count) {
+		for _, l := range readers[f.id] {
+			if to == nil || l.count < to.count {
 				to = l
 			}
 		}
@@ -161,13 +157,15 @@ func (a *assignment) uniform(out map[string]parts) {
 			to.give(f.id, f.p)
 		}
 	}
-	// Each move makes the loads more even, so this ends; the bound is for proof.
-	for range total*len(loads) + 1 {
-		if !even(loads) {
+	for range evenRounds {
+		if !even(loads, readers) {
 			return
 		}
 	}
 }
+
+// evenRounds bounds the work of one assignment, in which all other groups of the partition wait. Few are needed: a round moves many partitions.
+const evenRounds = 50
 
 type ownedPart struct {
 	id metadata.TopicID
@@ -188,20 +186,27 @@ func (l *load) take(id metadata.TopicID, i int) int32 {
 	return p
 }
 
-// even moves one partition from a member to one that has at least two less, and says whether there was such.
-func even(loads []*load) bool {
+// even moves partitions from members to others that read their topics and have at least two less, the fullest first, and says whether there were such.
+func even(loads []*load, readers map[metadata.TopicID][]*load) bool {
 	byCount := slices.Clone(loads)
 	slices.SortStableFunc(byCount, func(x, y *load) int { return cmp.Compare(y.count, x.count) })
+	moved := false
 	for _, from := range byCount {
-		for i := len(byCount) - 1; i >= 0 && byCount[i].count <= from.count-2; i-- {
-			to := byCount[i]
-			for _, id := range from.has.topics() {
-				if to.reads(id) {
-					to.give(id, from.take(id, len(from.has[id])-1))
-					return true
+		for _, id := range from.has.topics() {
+			for len(from.has[id]) > 0 {
+				var to *load
+				for _, l := range readers[id] {
+					if to == nil || l.count < to.count {
+						to = l
+					}
 				}
+				if to == nil || to.count > from.count-2 {
+					break
+				}
+				to.give(id, from.take(id, len(from.has[id])-1))
+				moved = true
 			}
 		}
 	}
-	return false
+	return moved
 }

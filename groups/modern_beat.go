@@ -87,7 +87,7 @@ func (c *Coordinator) check(q *Beat) *beatError {
 		return refused(kerr.UnsupportedAssignor, "ServerAssignor %s is not supported. Supported assignors: %s.", *q.Assignor, strings.Join(c.assignors, ", "))
 	}
 	if q.Regex != nil && *q.Regex != "" {
-		if _, err := regexp.Compile(*q.Regex); err != nil {
+		if _, err := topicPattern(*q.Regex); err != nil {
 			return refused(kerr.InvalidRegularExpression, "SubscribedTopicRegex `%s` is not a valid regular expression: %s.", *q.Regex, err)
 		}
 	}
@@ -377,17 +377,30 @@ func (s *shard) modernRoom(g *group, before, after *modernMember) bool {
 	return more <= 0 || held+more <= maxGroupBytes && s.c.held.Load()+int64(more) <= s.c.o.maxBytes()
 }
 
+// topicPattern compiles an expression that whole names must match. It gets no text around it, which could change what it means.
+func topicPattern(expr string) (func(name string) bool, error) {
+	re, err := regexp.Compile(expr)
+	if err != nil {
+		return nil, err
+	}
+	re.Longest()
+	return func(name string) bool {
+		at := re.FindStringIndex(name)
+		return at != nil && at[0] == 0 && at[1] == len(name)
+	}, nil
+}
+
 // resolver gives the topics that a regular expression means; it was checked when it came.
 func (s *shard) resolver(image *metadata.Image) func(string) []string {
 	return func(expr string) []string {
-		re, err := regexp.Compile("^(?:" + expr + ")$")
+		matches, err := topicPattern(expr)
 		if err != nil {
 			s.logger.Error("A stored regular expression is not valid", "regex", expr, "error", err)
 			return nil
 		}
 		var out []string
 		for t := range image.Topics() {
-			if re.MatchString(t.Name) {
+			if matches(t.Name) {
 				out = append(out, t.Name)
 			}
 		}

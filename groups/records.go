@@ -121,6 +121,7 @@ func (s *shard) replayGroup(r *record.Record) error {
 		case old == nil:
 		case len(old.offsets)+len(old.onTheWay)+len(old.txns) == 0:
 			delete(s.groups, k.Group)
+			s.account(old)
 		default: // of consumers without members, or of a group that becomes another
 			fresh := newGroup(k.Group, s.p.NowMs())
 			fresh.offsets, fresh.onTheWay, fresh.txns, fresh.counted = old.offsets, old.onTheWay, old.txns, old.counted

@@ -158,6 +158,28 @@ func told(s *shard, name string) string {
 	return out.String()
 }
 
+// histories runs f for as many random histories as are asked for, each on a clock of its own: rapid measures its time by the real one.
+func histories(t *testing.T, f func(t *rapid.T)) {
+	t.Helper()
+	rapid.Check(t, func(rt *rapid.T) {
+		var failure any
+		synctest.Test(t, func(*testing.T) {
+			defer func() { failure = recover() }()
+			f(rt)
+		})
+		// rapid waits for panics on its own goroutine, and tells failures from what it raises itself by where they come from.
+		if strings.HasSuffix(fmt.Sprintf("%T", failure), ".invalidData") {
+			discard(failure)
+		}
+		if failure != nil {
+			panic(failure)
+		}
+	})
+}
+
+//go:noinline
+func discard(what any) { panic(what) }
+
 // script is a random life of a few groups.
 type script struct {
 	t       *rapid.T
@@ -273,8 +295,8 @@ func (x *script) step() {
 // What a coordinator knows when all of its appends are replicated is what the next one reads, after any history: failed and late appends, members that come, go and are
 // silent, commits, deletions, expiry.
 func TestLiveEqualsReplay(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		rapid.Check(struct{ testing.TB }{t}, func(t *rapid.T) { // a bubble has no Deadline, for which a *testing.T is asked
+	histories(t, func(t *rapid.T) {
+		{
 			c := testCoordinator(nil, 0)
 			h, s, err := newFake(c, nil)
 			if err != nil {
@@ -313,6 +335,6 @@ func TestLiveEqualsReplay(t *testing.T) {
 			if held := c.held.Load(); held != 0 {
 				t.Fatalf("%d bytes are counted of groups that are not there", held)
 			}
-		})
+		}
 	})
 }

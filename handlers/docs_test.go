@@ -38,8 +38,8 @@ const compatibilityTail = `
 Transactions, ACLs, SASL and TLS, quotas, the rest of administration. For transactional ids FindCoordinator and InitProducerId answer COORDINATOR_NOT_AVAILABLE.
 
 ConsumerGroupHeartbeat and ConsumerGroupDescribe (KIP-848) are served as by Kafka 4.1, and offered while every registered broker serves them; Apache 3.9 in
-ZooKeeper mode offers version 0 and answers UNSUPPORTED_VERSION, as this broker does beside one. A group with members does not change its protocol: the
-migration of living groups (` + "`group.consumer.migration.policy`" + `) is not served. ` + "`group.coordinator.rebalance.protocols`" + ` without ` + "`consumer`" + ` turns them off.
+ZooKeeper mode offers version 0 and answers UNSUPPORTED_VERSION, as this broker does beside one. ` + "`group.consumer.migration.policy`" + ` says whether living
+groups may change their protocol.
 
 A configuration key that has no effect yet is named in a warning at start (docs/config.md lists them all); one that would be unsafe to ignore
 (TLS, SASL, authorizers) refuses the start.
@@ -61,6 +61,7 @@ A configuration key that has no effect yet is named in a warning at start (docs/
 | FindCoordinator, unknown key type | UNKNOWN_SERVER_ERROR | INVALID_REQUEST |
 | CreateTopics with an assignment without replicas | never answers | INVALID_REPLICA_ASSIGNMENT |
 | DeleteTopics by the id of a topic that is just being deleted | its name and UNKNOWN_TOPIC_OR_PARTITION | UNKNOWN_TOPIC_ID |
+| ` + "`group.coordinator.rebalance.protocols`" + ` not set (` + "`classic`" + `) | classic groups alone | also those of KIP-848, while all brokers serve them; set, and without ` + "`consumer`" + `, it turns them off |
 | JoinGroup whose members' metadata is more than 64 MiB in a group, or 512 MiB in all | runs out of memory | GROUP_MAX_SIZE_REACHED |
 | JoinGroup of the type "consumer" with metadata that is no subscription | the rebalance never ends | is served |
 | DeleteGroups whose tombstones cannot be written | no error, and the group comes back | COORDINATOR_NOT_AVAILABLE |
