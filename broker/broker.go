@@ -21,6 +21,7 @@ import (
 	"gokafka/handlers"
 	"gokafka/internal/clock"
 	"gokafka/internal/kafkalog"
+	"gokafka/internal/peer"
 	"gokafka/internal/vfs"
 	"gokafka/logstore"
 	"gokafka/logstore/logdir"
@@ -33,6 +34,7 @@ import (
 	"gokafka/settings"
 	"gokafka/suspicion"
 	"gokafka/topics"
+	"gokafka/transactions"
 )
 
 // Options of a broker. Config is needed.
@@ -60,34 +62,35 @@ type Broker struct {
 	base    *slog.Logger
 	network Network
 
-	embedded    *embedded.Server     // own one, or nil
-	zk          coordination.Options // of session
-	session     *coordination.Session
-	clusterID   string
-	codecs      *record.Codecs
-	logs        *logdir.Manager
-	settings    *settings.Manager
-	cache       *metadata.Cache
-	replicas    *replication.Manager
-	throttles   throttles
-	groups      *groups.Coordinator
-	live        atomic.Pointer[replication.Manager] // replicas, for callbacks that may come before it is made
-	dirFailures chan dirFailure
-	dropped     topicQueue
-	fetches     *fetch.Manager
-	topics      *topics.Manager
-	producerIDs *producerid.Manager
-	controller  *controller.Controller
-	candidate   atomic.Pointer[controller.Controller] // controller, for callbacks that may come before it is made
-	suspicion   atomic.Pointer[suspicion.Monitor]     // nil: none, or not yet
-	handlers    *handlers.Handlers
-	server      *server.Server
-	metrics     *metrics
-	http        *http.Server
-	httpAddr    net.Addr
-	bound       []bound
-	features    features
-	peers       peers
+	embedded     *embedded.Server     // own one, or nil
+	zk           coordination.Options // of session
+	session      *coordination.Session
+	clusterID    string
+	codecs       *record.Codecs
+	logs         *logdir.Manager
+	settings     *settings.Manager
+	cache        *metadata.Cache
+	replicas     *replication.Manager
+	throttles    throttles
+	groups       *groups.Coordinator
+	transactions *transactions.Coordinator
+	live         atomic.Pointer[replication.Manager] // replicas, for callbacks that may come before it is made
+	dirFailures  chan dirFailure
+	dropped      topicQueue
+	fetches      *fetch.Manager
+	topics       *topics.Manager
+	producerIDs  *producerid.Manager
+	controller   *controller.Controller
+	candidate    atomic.Pointer[controller.Controller] // controller, for callbacks that may come before it is made
+	suspicion    atomic.Pointer[suspicion.Monitor]     // nil: none, or not yet
+	handlers     *handlers.Handlers
+	server       *server.Server
+	metrics      *metrics
+	http         *http.Server
+	httpAddr     net.Addr
+	bound        []bound
+	features     features
+	peers        peers
 
 	registration znode.Registration
 	registered   atomic.Pointer[znode.Registered]
@@ -319,20 +322,24 @@ func (b *Broker) buildServing(_ context.Context, o Options) error {
 	b.groups = groups.New(groups.Options{Config: &b.cfg.Groups, Replicas: b.replicas, Codecs: b.codecs, Clock: b.clk,
 		Logger: b.base.With(kafkalog.PrefixKey, fmt.Sprintf("[GroupCoordinator %d] ", b.cfg.ID)), Partitions: b.offsetsPartitions, Image: b.cache.Image})
 	b.did(b.groups.Close)
+	b.producerIDs = producerid.New(b.takeProducerIDs, b.clk, b.base.With(kafkalog.PrefixKey, fmt.Sprintf("[ProducerId Manager %d] ", b.cfg.ID)))
+	b.did(b.producerIDs.Close)
+	b.transactions = transactions.New(transactions.Options{Config: &b.cfg.Transactions, RequestTimeout: b.cfg.RequestTimeout, Replicas: b.replicas, Codecs: b.codecs, Clock: b.clk,
+		Logger: b.base.With(kafkalog.PrefixKey, fmt.Sprintf("[TransactionCoordinator id=%d] ", b.cfg.ID)), BrokerID: b.cfg.ID, Image: b.cache.Image, NextID: b.producerIDs.Next,
+		PeerAddr: b.peerAddr, Exists: b.partitionExists, Peer: peer.Options{Dial: b.network.Dial, ClientID: fmt.Sprintf("broker-%d-txn-marker-sender", b.cfg.ID)}})
+	b.did(b.transactions.Close)
 	b.fetches = fetch.NewManager(fetch.Options{Replicas: b.replicas, Metadata: b.cache, Clock: b.clk, Logger: b.base, MaxSessions: int(b.cfg.FetchSessionCacheSlots)})
 	b.did(b.fetches.Close)
 	b.topics = topics.New(topics.Options{Session: b.session, Image: b.cache.Image, Config: b.settings.Broker, Logger: b.base})
 	b.controller = controller.New(b.controllerOptions())
 	b.candidate.Store(b.controller)
-	b.producerIDs = producerid.New(b.takeProducerIDs, b.clk, b.base.With(kafkalog.PrefixKey, fmt.Sprintf("[ProducerId Manager %d] ", b.cfg.ID)))
-	b.did(b.producerIDs.Close)
 	authorizer := o.Authorizer
 	if authorizer == nil {
 		authorizer = security.AllowAll{}
 	}
 	b.handlers = handlers.New(handlers.Options{
 		BrokerID: b.cfg.ID, ClusterID: b.clusterID, BrokerEpoch: b.epoch, Config: b.cfg, Cluster: b.cache, Replicas: b.replicas, Fetches: b.fetches,
-		Controller: b.controller, Topics: b.topics, Groups: b.groups, OldOffsets: oldOffsets{b}, Settings: b.settings, ProducerIDs: b.producerIDs, Codecs: b.codecs, Authorizer: authorizer,
+		Controller: b.controller, Topics: b.topics, Groups: b.groups, Transactions: b.transactions, OldOffsets: oldOffsets{b}, Settings: b.settings, ProducerIDs: b.producerIDs, Codecs: b.codecs, Authorizer: authorizer,
 		Clock: b.clk, Logger: b.base.With(kafkalog.PrefixKey, fmt.Sprintf("[KafkaApi-%d] ", b.cfg.ID)),
 		FinalizedFeatures: b.features.get, ModernGroups: b.peers.modernGroups.Load, MetadataUpdated: b.metadataUpdated, TopicsExist: b.topicsExist,
 		Observe: func(key int16, took time.Duration, failed bool) { b.metrics.observe(key, took, failed) },

@@ -15,6 +15,7 @@ import (
 	"gokafka/internal/clock"
 	"gokafka/internal/kafkalog"
 	"gokafka/internal/peer"
+	"gokafka/metadata"
 	"gokafka/quota"
 	"gokafka/replication"
 )
@@ -47,7 +48,10 @@ func (b *Broker) replicationOptions() replication.Options {
 			}
 			return znode.ListTopics(ctx, g, false)
 		},
-		Forgotten: b.metadataUpdated, LeadershipChanged: func(changes []replication.LeadershipChange) { b.groups.LeadershipChanged(changes) },
+		Forgotten: b.metadataUpdated, LeadershipChanged: func(changes []replication.LeadershipChange) {
+			b.groups.LeadershipChanged(changes)
+			b.transactions.LeadershipChanged(changes)
+		},
 		LagTimeMax: b.cfg.ReplicaLagTimeMax, FetchWaitMax: b.cfg.ReplicaFetchWaitMax, FetchBackoff: b.cfg.ReplicaFetchBackoff, SocketTimeout: b.cfg.ReplicaSocketTimeout,
 		FetchMinBytes: b.cfg.ReplicaFetchMinBytes, FetchMaxBytes: b.cfg.ReplicaFetchMaxBytes, FetchResponseMaxBytes: b.cfg.ReplicaFetchResponseMaxBytes,
 		Fetchers: int(b.cfg.NumReplicaFetchers), DirMovers: int(b.cfg.NumReplicaDirMovers), RackAware: b.cfg.RackAware, LeaderQuota: b.throttles.leader, FollowerQuota: b.throttles.follower, DirQuota: b.throttles.dirs, Peer: peer.Options{Dial: b.network.Dial},
@@ -97,6 +101,20 @@ func (b *Broker) assigned(ctx context.Context, topic string) (map[int32][]int32,
 		out[i] = a.Replicas
 	}
 	return out, nil
+}
+
+// partitionExists asks ZooKeeper.
+func (b *Broker) partitionExists(ctx context.Context, tp metadata.TopicPartition) (bool, error) {
+	g, err := b.session.Await(ctx)
+	if err != nil {
+		return false, err
+	}
+	t, ok, err := znode.ReadTopic(ctx, g, tp.Topic)
+	if err != nil || !ok {
+		return false, err
+	}
+	_, ok = t.Partitions[tp.Partition]
+	return ok, nil
 }
 
 // peerAddr is where a live broker listens for brokers.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"unicode/utf16"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -121,4 +122,19 @@ func (r *Runtime) Active() (ids []int32, loading bool) {
 		}
 	}
 	return ids, loading
+}
+
+// PartitionFor is the partition of n that a group or a transactional id is in (Kafka 3.9 GroupMetadataManager.partitionFor).
+func PartitionFor(id string, n int32) int32 {
+	var h int32
+	for _, u := range utf16.Encode([]rune(id)) {
+		h = 31*h + int32(u)
+	}
+	if h < 0 {
+		h = -h
+	}
+	if h < 0 { // the smallest int32: Java's Utils.abs makes 0 of it
+		h = 0
+	}
+	return h % n
 }

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"slices"
 	"sync/atomic"
-	"unicode/utf16"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -87,20 +86,8 @@ func (c *Coordinator) LeadershipChanged(changes []replication.LeadershipChange) 
 	}
 }
 
-// PartitionFor is the partition of __consumer_offsets that a group is in, of n (Kafka 3.9 GroupMetadataManager.partitionFor).
-func PartitionFor(group string, n int32) int32 {
-	var h int32
-	for _, u := range utf16.Encode([]rune(group)) {
-		h = 31*h + int32(u)
-	}
-	if h < 0 {
-		h = -h
-	}
-	if h < 0 { // the smallest int32: Java's Utils.abs makes 0 of it
-		h = 0
-	}
-	return h % n
-}
+// PartitionFor is the partition of __consumer_offsets that a group is in, of n.
+func PartitionFor(group string, n int32) int32 { return coordinator.PartitionFor(group, n) }
 
 func comparePart(a, b topicPart) int {
 	return cmp.Or(cmp.Compare(a.topic, b.topic), cmp.Compare(a.partition, b.partition))

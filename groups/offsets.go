@@ -9,6 +9,7 @@ import (
 
 	"gokafka/coordinator"
 	"gokafka/record"
+	"gokafka/replication"
 )
 
 // Commit is an OffsetCommit request.
@@ -18,6 +19,14 @@ type Commit struct {
 	Generation      int32 // or the epoch of a member of a modern group
 	Modern          bool  // version 9: the member knows of modern groups
 	Offsets         []CommitOffset
+	Txn             *Txn // nil outside transactions
+}
+
+// Txn is the transaction that offsets are committed in.
+type Txn struct {
+	ProducerID    int64
+	ProducerEpoch int16
+	Guard         replication.Guard // of the verified transaction, or zero
 }
 
 // CommitOffset is one offset to commit.
@@ -33,7 +42,7 @@ type CommitOffset struct {
 	Err error // the outcome
 }
 
-// checkCommit is Kafka 3.9 GroupCoordinator.validateOffsetCommit, for commits outside transactions.
+// checkCommit is Kafka 3.9 GroupCoordinator.validateOffsetCommit. In a transaction nobody need be a member, and a rebalance does not matter.
 func (g *group) checkCommit(q *Commit) (*member, error) {
 	if n := g.modern; n != nil && len(n.members) > 0 { // Kafka 3.9 ConsumerGroup.validateOffsetCommit
 		m := n.members[q.MemberID]
@@ -61,11 +70,11 @@ func (g *group) checkCommit(q *Commit) (*member, error) {
 			return nil, err
 		case q.Generation != g.generation:
 			return nil, kerr.IllegalGeneration
-		case g.is(CompletingRebalance):
+		case q.Txn == nil && g.is(CompletingRebalance):
 			return nil, kerr.RebalanceInProgress
 		}
 		return m, nil
-	case !g.is(Empty):
+	case q.Txn == nil && !g.is(Empty):
 		return nil, kerr.UnknownMemberID
 	}
 	return nil, nil
@@ -81,7 +90,7 @@ func (s *shard) commit(q *Commit, answer func()) {
 	}
 	g := s.groups[q.Group]
 	if g == nil {
-		if q.Generation >= 0 {
+		if q.Generation >= 0 && q.Txn == nil {
 			fail(kerr.IllegalGeneration)
 			return
 		}
@@ -92,7 +101,7 @@ func (s *shard) commit(q *Commit, answer func()) {
 		fail(err)
 		return
 	}
-	if m != nil {
+	if m != nil && q.Txn == nil {
 		m.satisfied = true
 		s.heartbeat(g, m)
 	}
@@ -111,6 +120,10 @@ func (s *shard) commit(q *Commit, answer func()) {
 	}
 	if len(records) == 0 {
 		answer()
+		return
+	}
+	if q.Txn != nil {
+		s.commitInTxn(g, q, records, written, values, answer)
 		return
 	}
 	for i, tp := range written {

@@ -1,5 +1,61 @@
 package groups
 
+import (
+	"context"
+	"errors"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"gokafka/coordinator"
+	"gokafka/record"
+)
+
+// commitInTxn writes offsets in a transaction, and stages them from when they are in the log: its marker can only come behind. Kafka 3.9
+// GroupMetadataManager.storeOffsets.
+func (s *shard) commitInTxn(g *group, q *Commit, records []coordinator.KV, written []topicPart, values []*offset, answer func()) {
+	spec := record.NewBatchSpec()
+	spec.BaseSequence, spec.ProducerID, spec.ProducerEpoch, spec.Transactional = 0, q.Txn.ProducerID, q.Txn.ProducerEpoch, true
+	told := false
+	base := s.appendGuarded(q.Txn.Guard, spec, records, func(err error) {
+		if told { // late, after all
+			return
+		}
+		told = true
+		for i := range q.Offsets {
+			if o := &q.Offsets[i]; o.Err == nil {
+				o.Err = err
+			}
+		}
+		answer()
+	})
+	if base < 0 {
+		return
+	}
+	for i, tp := range written {
+		values[i].logOffset = base + int64(i)
+		s.stage(g, q.Txn.ProducerID, tp, values[i])
+	}
+}
+
+// Serves says whether this broker coordinates a group: nil, or why not.
+func (c *Coordinator) Serves(ctx context.Context, group string) error {
+	_, err := on(ctx, c, group, true, func(_ *shard, answer func(struct{})) { answer(struct{}{}) })
+	return err
+}
+
+// TxnEnded tells the groups of a partition of __consumer_offsets that the marker of a producer's transaction is replicated there. It does not block.
+func (c *Coordinator) TxnEnded(partition int32, producerID int64, commit bool) {
+	_, _ = c.rt.Do(partition, func(m coordinator.Machine) { m.(*shard).endTxn(producerID, commit) }) // who is to load the partition finds the marker
+}
+
+// TxnCommitError is what clients are told when their transaction could not be verified (Kafka 3.9 GroupMetadataManager.maybeConvertOffsetCommitError).
+func TxnCommitError(err error) error {
+	if errors.Is(err, kerr.NetworkException) {
+		return kerr.CoordinatorLoadInProgress
+	}
+	return storeError(err)
+}
+
 // stage keeps an offset that a transaction commits until the transaction ends. A later commit of the transaction takes the place of an earlier one.
 func (s *shard) stage(g *group, producerID int64, tp topicPart, o *offset) {
 	staged := g.txns[producerID]

@@ -14,6 +14,7 @@ import (
 	"gokafka/replication"
 	"gokafka/security"
 	"gokafka/topics"
+	"gokafka/transactions"
 )
 
 // adminClientID is the client id that may write to internal topics (Kafka 3.9 AdminUtils.ADMIN_CLIENT_ID).
@@ -85,12 +86,6 @@ func (h *Handlers) planProduce(ctx context.Context, r *Request, head protocol.Pr
 	case refused != nil:
 	case transactional && (head.TransactionalID == nil || !h.may(ctx, r, security.Write, security.TransactionalID, string(head.TransactionalID))):
 		refused = kerr.TransactionalIDAuthorizationFailed
-	case transactional:
-		// No transaction can be ongoing while no transaction coordinator serves: the partition is not in one.
-		refused = kerr.InvalidTxnState
-		if r.Version >= 11 {
-			refused = kerr.TransactionAbortable
-		}
 	}
 	im := h.Cluster.Image()
 	for i := range parts {
@@ -111,6 +106,9 @@ func (h *Handlers) planProduce(ctx context.Context, r *Request, head protocol.Pr
 	}
 	if r.Version < 3 {
 		refuseBroken(appends)
+	}
+	if transactional && refused == nil {
+		h.verifyTransaction(ctx, r, string(head.TransactionalID), appends)
 	}
 	if len(parts) > 1 {
 		// The answer groups partitions by topic.
@@ -187,6 +185,65 @@ func (h *Handlers) checkProduce(ctx context.Context, r *Request, im *metadata.Im
 	}
 	return nil
 }
+
+// verifyTransaction asks the coordinator whether the partitions of transactional records are in the transaction, unless that is known (KIP-890): what comes late,
+// after its transaction has ended, must not begin one that nobody would end. Kafka 3.9 ReplicaManager.handleProduceAppend.
+func (h *Handlers) verifyTransaction(ctx context.Context, r *Request, id string, appends []replication.Append) {
+	producer, many := transactions.Producer{ID: record.NoProducerID}, false
+	transactional := make([]record.Batch, len(appends))
+	for i := range appends {
+		if a := &appends[i]; a.Err == nil {
+			b, _, err := record.Next(a.Records)
+			if err != nil || !b.IsTransactional() || !b.HasProducerID() {
+				continue
+			}
+			p := transactions.Producer{ID: b.ProducerID(), Epoch: b.ProducerEpoch()}
+			many = many || producer.ID != record.NoProducerID && producer != p
+			producer, transactional[i] = p, b
+		}
+	}
+	if many {
+		for i := range appends {
+			appends[i].Err = kerr.InvalidProducerIDMapping
+		}
+		return
+	}
+	if !h.Config.TransactionVerification {
+		return
+	}
+	var ask []metadata.TopicPartition
+	var asked []int
+	for i, b := range transactional {
+		if b == nil {
+			continue
+		}
+		a := &appends[i]
+		if a.Guard, a.Err = h.Replicas.StartVerification(a.Topic, a.Partition, producer.ID, b.BaseSequence(), producer.Epoch); a.Err == nil && a.Guard != 0 {
+			ask, asked = append(ask, metadata.TopicPartition{Topic: string(a.Topic), Partition: a.Partition}), append(asked, i)
+		}
+	}
+	if len(ask) == 0 {
+		return
+	}
+	r.Transport.Flush()
+	for n, err := range h.Transactions.Verify(ctx, id, producer, ask, r.Version >= 11) {
+		a := &appends[asked[n]]
+		var ke *kerr.Error
+		switch {
+		case err == nil:
+			continue
+		case errors.Is(err, kerr.InvalidTxnState):
+			a.ErrorMessage = "Partition was not added to the transaction"
+		case errors.As(err, &ke) && slices.Contains(unverified, ke): // what every client tries again, without looking for another leader
+			a.ErrorMessage = "Unable to verify the partition has been added to the transaction. Underlying error: " + ke.Message
+			err = kerr.NotEnoughReplicas
+		}
+		a.Err = err
+	}
+}
+
+// unverified are the reasons why a transaction could not be verified yet.
+var unverified = []*kerr.Error{kerr.ConcurrentTransactions, kerr.NetworkException, kerr.CoordinatorLoadInProgress, kerr.CoordinatorNotAvailable, kerr.NotCoordinator}
 
 // produceResults writes the outcome of appends into resp and says whether one of them failed.
 func (h *Handlers) produceResults(resp *protocol.ProduceResponse, appends []replication.Append, listener string) (failed bool) {

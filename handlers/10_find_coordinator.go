@@ -23,8 +23,8 @@ const (
 // FindCoordinator tells which broker coordinates a group or a transactional id, versions 0 to 6. v1 adds key types, v3 is flexible, v4 takes many keys (KIP-699),
 // v5 may answer TRANSACTION_ABORTABLE, v6 has share groups (KIP-932).
 //
-// The coordinator of a group is the leader of the group's partition of __consumer_offsets, which is created when it is first asked for. Until it is there, and
-// for transactional ids, which have no coordinators yet, the answer is COORDINATOR_NOT_AVAILABLE; clients retry. Source: Kafka 3.9 KafkaApis.getCoordinator.
+// The coordinator of a group is the leader of the group's partition of __consumer_offsets, that of a transactional id the leader of its partition of
+// __transaction_state. The topics are created when they are first asked for; until they are there the answer is COORDINATOR_NOT_AVAILABLE, and clients retry. Source: Kafka 3.9 KafkaApis.getCoordinator.
 func (h *Handlers) FindCoordinator(ctx context.Context, r *Request, q *kmsg.FindCoordinatorRequest) *kmsg.FindCoordinatorResponse {
 	resp := q.ResponseKind().(*kmsg.FindCoordinatorResponse)
 	if r.Version >= 4 {
@@ -56,13 +56,14 @@ func (h *Handlers) findCoordinator(ctx context.Context, r *Request, keyType int8
 	switch keyType {
 	case coordinatorGroup:
 		if h.may(ctx, r, security.Describe, security.Group, key) {
-			return h.groupCoordinator(ctx, r, key)
+			return h.coordinatorOf(ctx, r, topics.ConsumerOffsets, key)
 		}
 		err = kerr.GroupAuthorizationFailed
 	case coordinatorTransaction:
-		if err = kerr.CoordinatorNotAvailable; !h.may(ctx, r, security.Describe, security.TransactionalID, key) {
-			err = kerr.TransactionalIDAuthorizationFailed
+		if h.may(ctx, r, security.Describe, security.TransactionalID, key) {
+			return h.coordinatorOf(ctx, r, topics.TransactionState, key)
 		}
+		err = kerr.TransactionalIDAuthorizationFailed
 	case coordinatorShare:
 		switch {
 		case r.Version < 6:
@@ -78,16 +79,16 @@ func (h *Handlers) findCoordinator(ctx context.Context, r *Request, keyType int8
 	return -1, "", -1, err
 }
 
-func (h *Handlers) groupCoordinator(ctx context.Context, r *Request, group string) (id int32, host string, port int32, err error) {
+func (h *Handlers) coordinatorOf(ctx context.Context, r *Request, topic, key string) (id int32, host string, port int32, err error) {
 	im := h.Cluster.Image()
-	t := im.Topic(topics.ConsumerOffsets)
+	t := im.Topic(topic)
 	if t == nil {
-		if err := h.Topics.AutoCreate(ctx, topics.ConsumerOffsets); !errors.Is(err, kerr.LeaderNotAvailable) && !errors.Is(err, kerr.UnknownTopicOrPartition) {
-			h.Logger.Warn("The topic of committed offsets could not be created", "topic", topics.ConsumerOffsets, "error", err)
+		if err := h.Topics.AutoCreate(ctx, topic); !errors.Is(err, kerr.LeaderNotAvailable) && !errors.Is(err, kerr.UnknownTopicOrPartition) {
+			h.Logger.Warn("The topic of coordinators could not be created", "topic", topic, "error", err)
 		}
 		return -1, "", -1, kerr.CoordinatorNotAvailable
 	}
-	p := im.Partition(metadata.TopicPartition{Topic: t.Name, Partition: groups.PartitionFor(group, int32(len(t.Partitions)))})
+	p := im.Partition(metadata.TopicPartition{Topic: t.Name, Partition: groups.PartitionFor(key, int32(len(t.Partitions)))})
 	if p == nil || p.Leader < 0 {
 		return -1, "", -1, kerr.CoordinatorNotAvailable
 	}

@@ -23,27 +23,29 @@ import (
 	"gokafka/security"
 	"gokafka/settings"
 	"gokafka/topics"
+	"gokafka/transactions"
 )
 
 // Options are what the handlers work on. All are needed.
 type Options struct {
-	BrokerID    int32
-	ClusterID   string
-	BrokerEpoch func() int64 // of the current registration
-	Config      *config.Broker
-	Cluster     *metadata.Cache
-	Replicas    *replication.Manager
-	Fetches     *fetch.Manager
-	Controller  *controller.Controller
-	Topics      *topics.Manager
-	Groups      *groups.Coordinator
-	OldOffsets  OldOffsets
-	Settings    *settings.Manager
-	ProducerIDs *producerid.Manager
-	Codecs      *record.Codecs // converts for old consumers
-	Authorizer  security.Authorizer
-	Clock       *clock.Clock
-	Logger      *slog.Logger
+	BrokerID     int32
+	ClusterID    string
+	BrokerEpoch  func() int64 // of the current registration
+	Config       *config.Broker
+	Cluster      *metadata.Cache
+	Replicas     *replication.Manager
+	Fetches      *fetch.Manager
+	Controller   *controller.Controller
+	Topics       *topics.Manager
+	Groups       *groups.Coordinator
+	Transactions *transactions.Coordinator
+	OldOffsets   OldOffsets
+	Settings     *settings.Manager
+	ProducerIDs  *producerid.Manager
+	Codecs       *record.Codecs // converts for old consumers
+	Authorizer   security.Authorizer
+	Clock        *clock.Clock
+	Logger       *slog.Logger
 	// FinalizedFeatures gives the version of /feature and what it holds.
 	FinalizedFeatures func() (epoch int64, levels map[string]int16)
 	// ModernGroups says whether groups of KIP-848's protocol are served.

@@ -231,3 +231,19 @@ func (m *Manager) Replicated(parts []Append, timeout time.Duration, done func())
 
 // Ready says whether no part of an acks=all append has to wait for followers.
 func (m *Manager) Ready(parts []Append) bool { return settle(parts) }
+
+// StartVerification returns the guard with which to append transactional records once the coordinator has confirmed the transaction, or zero when the producer's
+// transaction is open in the partition already and nobody need be asked (KIP-890).
+func (m *Manager) StartVerification(topic []byte, partition int32, producerID int64, sequence int32, epoch int16) (Guard, error) {
+	p, err := m.lookup(topic, partition)
+	if err != nil {
+		return 0, err
+	}
+	p.leadership.RLock()
+	defer p.leadership.RUnlock()
+	log, err := p.logFor(NoEpoch, true)
+	if err != nil {
+		return 0, err
+	}
+	return log.StartVerification(producerID, sequence, epoch), nil
+}

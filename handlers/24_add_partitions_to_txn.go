@@ -1,0 +1,116 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"gokafka/metadata"
+	"gokafka/security"
+	"gokafka/topics"
+	"gokafka/transactions"
+)
+
+// AddPartitionsToTxn takes partitions into a transaction, versions 0 to 5. v2 may answer PRODUCER_FENCED, v3 is flexible, v4 is for brokers: many transactions, which
+// may only be looked at (KIP-890), v5 may answer TRANSACTION_ABORTABLE.
+//
+// A partition that is unknown or forbidden fails its transaction: the others have OPERATION_NOT_ATTEMPTED. Source: Kafka 3.9 KafkaApis.handleAddPartitionsToTxnRequest.
+func (h *Handlers) AddPartitionsToTxn(ctx context.Context, r *Request, q *kmsg.AddPartitionsToTxnRequest) *kmsg.AddPartitionsToTxnResponse {
+	resp := q.ResponseKind().(*kmsg.AddPartitionsToTxnResponse)
+	if r.Version < 4 {
+		var parts []metadata.TopicPartition
+		for _, t := range q.Topics {
+			for _, p := range t.Partitions {
+				parts = append(parts, metadata.TopicPartition{Topic: t.Topic, Partition: p})
+			}
+		}
+		each := h.addPartitions(ctx, r, q.TransactionalID, transactions.Producer{ID: q.ProducerID, Epoch: q.ProducerEpoch}, parts, false)
+		for _, t := range q.Topics {
+			rt := kmsg.NewAddPartitionsToTxnResponseTopic()
+			rt.Topic = t.Topic
+			for _, p := range t.Partitions {
+				rp := kmsg.NewAddPartitionsToTxnResponseTopicPartition()
+				rp.Partition, rp.ErrorCode = p, h.code(each[0])
+				each = each[1:]
+				rt.Partitions = append(rt.Partitions, rp)
+			}
+			resp.Topics = append(resp.Topics, rt)
+		}
+		return resp
+	}
+	if !h.mayCluster(ctx, r, security.ClusterAction) {
+		resp.ErrorCode = h.code(kerr.ClusterAuthorizationFailed)
+		return resp
+	}
+	for _, qt := range q.Transactions {
+		var parts []metadata.TopicPartition
+		for _, t := range qt.Topics {
+			for _, p := range t.Partitions {
+				parts = append(parts, metadata.TopicPartition{Topic: t.Topic, Partition: p})
+			}
+		}
+		each := h.addPartitions(ctx, r, qt.TransactionalID, transactions.Producer{ID: qt.ProducerID, Epoch: qt.ProducerEpoch}, parts, qt.VerifyOnly)
+		rt := kmsg.NewAddPartitionsToTxnResponseTransaction()
+		rt.TransactionalID = qt.TransactionalID
+		for _, t := range qt.Topics {
+			topic := kmsg.NewAddPartitionsToTxnResponseTransactionTopic()
+			topic.Topic = t.Topic
+			for _, p := range t.Partitions {
+				rp := kmsg.NewAddPartitionsToTxnResponseTransactionTopicPartition()
+				rp.Partition, rp.ErrorCode = p, h.code(each[0])
+				each = each[1:]
+				topic.Partitions = append(topic.Partitions, rp)
+			}
+			rt.Topics = append(rt.Topics, topic)
+		}
+		resp.Transactions = append(resp.Transactions, rt)
+	}
+	return resp
+}
+
+// addPartitions has an outcome for each partition.
+func (h *Handlers) addPartitions(ctx context.Context, r *Request, id string, p transactions.Producer, parts []metadata.TopicPartition, verifyOnly bool) []error {
+	each := make([]error, len(parts))
+	all := func(err error) []error {
+		for i := range each {
+			each[i] = err
+		}
+		return each
+	}
+	client := r.Version < 4
+	if client && !h.may(ctx, r, security.Write, security.TransactionalID, id) {
+		return all(kerr.TransactionalIDAuthorizationFailed)
+	}
+	im, bad := h.Cluster.Image(), false
+	for i, tp := range parts {
+		switch {
+		case client && (topics.IsInternal(tp.Topic) || !h.may(ctx, r, security.Write, security.Topic, tp.Topic)):
+			each[i] = kerr.TopicAuthorizationFailed
+		case im.Partition(tp) == nil:
+			each[i] = kerr.UnknownTopicOrPartition
+		}
+		bad = bad || each[i] != nil
+	}
+	if bad {
+		for i := range each {
+			if each[i] == nil {
+				each[i] = kerr.OperationNotAttempted
+			}
+		}
+		return each
+	}
+	if verifyOnly {
+		return h.Transactions.VerifyHere(ctx, id, p, parts)
+	}
+	return all(oldFenced(h.Transactions.AddPartitions(ctx, id, p, parts), r.Version >= 2))
+}
+
+// oldFenced is the error for a client that does not know PRODUCER_FENCED.
+func oldFenced(err error, known bool) error {
+	if !known && errors.Is(err, kerr.ProducerFenced) {
+		return kerr.InvalidProducerEpoch
+	}
+	return err
+}
