@@ -206,7 +206,7 @@ func (b *Broker) openDirs(ctx context.Context, _ Options) error {
 	b.codecs = record.NewCodecs()
 	b.logs, err = logdir.Prepare(logdir.Options{
 		FS: b.fs, Dirs: b.cfg.LogDirs, Clock: b.clk, Logger: b.base.With(kafkalog.PrefixKey, "[LogManager] "), Codecs: b.codecs,
-		Producers:       logstore.ProducerOptions{ExpirationMs: b.cfg.ProducerIDExpiration.Milliseconds(), VerificationEnabled: b.cfg.TransactionVerification, MaxTxnTimeoutMs: b.cfg.Transactions.MaxTimeout.Milliseconds()},
+		Producers:       producerOptions(b.cfg),
 		RecoveryThreads: int(b.cfg.RecoveryThreadsPerDataDir), FileDeleteDelay: b.cfg.Topic().FileDeleteDelay, InitialDelay: b.cfg.LogInitialTaskDelay,
 		RetentionCheckInterval: b.cfg.LogRetentionCheckInterval, FlushCheckInterval: b.cfg.LogFlushSchedulerInterval,
 		RecoveryPointCheckpointInterval: b.cfg.LogFlushOffsetCheckpoint, LogStartCheckpointInterval: b.cfg.LogFlushStartOffsetCheckpoint,
@@ -267,6 +267,7 @@ func (b *Broker) startSettings(ctx context.Context, _ Options) error {
 		},
 		OnBroker: func(before, after *config.Broker) {
 			b.throttles.limit(after)
+			b.logs.SetProducerOptions(producerOptions(after))
 			if c := b.candidate.Load(); c != nil && after.UncleanElection && !before.UncleanElection {
 				c.UncleanElectionEnabled("")
 			}
@@ -280,6 +281,7 @@ func (b *Broker) startSettings(ctx context.Context, _ Options) error {
 	for c := (*config.Broker)(nil); c != b.settings.Broker(); { // again if it changed meanwhile: OnBroker is told of changes only, and may have been before us
 		c = b.settings.Broker()
 		b.throttles.limit(c)
+		b.logs.SetProducerOptions(producerOptions(c))
 	}
 	return nil
 }
@@ -297,6 +299,11 @@ func (b *Broker) loadLogs(context.Context, Options) error {
 		b.logs.StartCleaners(func() logdir.CleanerOptions { return cleanerOptions(b.settings.Broker()) })
 	}
 	return nil
+}
+
+// producerOptions are the settings of producers, which can be changed while the broker runs.
+func producerOptions(c *config.Broker) logstore.ProducerOptions {
+	return logstore.ProducerOptions{ExpirationMs: c.ProducerIDExpiration.Milliseconds(), VerificationEnabled: c.TransactionVerification, MaxTxnTimeoutMs: c.Transactions.MaxTimeout.Milliseconds()}
 }
 
 // cleanerOptions are asked for before each pass of a cleaner: all but log.cleaner.enable can be changed while the broker runs.

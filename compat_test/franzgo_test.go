@@ -27,7 +27,7 @@ var franzTests = []string{
 }
 
 // franzGroupTests also need the topic that comes with the group coordinator; they run once JoinGroup is served.
-var franzGroupTests = []string{"TestConsumeRegex", "TestGroupETL", "TestGroupSimple", "TestUnknownGroupOffsetFetchPinned", "Test848RegexBrokerResolves"}
+var franzGroupTests = []string{"TestTxnEtl", "TestConsumeRegex", "TestGroupETL", "TestGroupSimple", "TestUnknownGroupOffsetFetchPinned", "Test848RegexBrokerResolves"}
 
 // franzSkips are those of them that skip on a broker of the 3.9 kind. A missing API is a skip there, not a failure, so
 // any other skip fails here.

@@ -208,7 +208,7 @@ func (h *Handlers) verifyTransaction(ctx context.Context, r *Request, id string,
 		}
 		return
 	}
-	if !h.Config.TransactionVerification {
+	if !h.Settings.Broker().TransactionVerification {
 		return
 	}
 	var ask []metadata.TopicPartition

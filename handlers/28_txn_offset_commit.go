@@ -95,7 +95,7 @@ func (h *Handlers) verifyCommit(ctx context.Context, r *Request, q *kmsg.TxnOffs
 	if q.ProducerID < 0 || q.ProducerEpoch < 0 {
 		return kerr.InvalidProducerIDMapping // no batch could say so
 	}
-	if !h.Config.TransactionVerification {
+	if !h.Settings.Broker().TransactionVerification {
 		return nil
 	}
 	tp := h.offsetsOf(q.Group)

@@ -217,6 +217,58 @@ func deniedRequests(t *testing.T) []denied {
 			q.Topics = append(q.Topics, rt)
 			return q
 		}), kerr.TopicAuthorizationFailed, nil},
+		{"transaction coordinator", byName(func(n string) kmsg.Request { return coordinatorRequest(1, n) }), kerr.TransactionalIDAuthorizationFailed,
+			by(question{security.Describe, security.TransactionalID, ""})},
+		{"transactional id", byName(func(n string) kmsg.Request {
+			q := kmsg.NewPtrInitProducerIDRequest()
+			q.Version, q.TransactionalID, q.TransactionTimeoutMillis = 5, &n, 1000
+			return q
+		}), kerr.TransactionalIDAuthorizationFailed, by(question{security.Write, security.TransactionalID, ""})},
+		{"add partitions to txn", byName(func(n string) kmsg.Request {
+			q := kmsg.NewPtrAddPartitionsToTxnRequest()
+			rt := kmsg.NewAddPartitionsToTxnRequestTopic()
+			rt.Topic, rt.Partitions = "topic", []int32{0}
+			q.Version, q.TransactionalID, q.Topics = 3, n, append(q.Topics, rt)
+			return q
+		}), kerr.TransactionalIDAuthorizationFailed, nil},
+		{"verify partitions of txns", byName(func(n string) kmsg.Request {
+			q := kmsg.NewPtrAddPartitionsToTxnRequest()
+			qt := kmsg.NewAddPartitionsToTxnRequestTransaction()
+			qt.TransactionalID, qt.VerifyOnly = n, true
+			q.Version, q.Transactions = 5, append(q.Transactions, qt)
+			return q
+		}), kerr.ClusterAuthorizationFailed, by(clusterAction)},
+		{"add offsets to txn", byName(func(n string) kmsg.Request {
+			q := kmsg.NewPtrAddOffsetsToTxnRequest()
+			q.Version, q.TransactionalID, q.Group = 4, n, "g"
+			return q
+		}), kerr.TransactionalIDAuthorizationFailed, nil},
+		{"end txn", byName(func(n string) kmsg.Request {
+			q := kmsg.NewPtrEndTxnRequest()
+			q.Version, q.TransactionalID = 4, n
+			return q
+		}), kerr.TransactionalIDAuthorizationFailed, nil},
+		{"write txn markers", byName(func(n string) kmsg.Request {
+			q := kmsg.NewPtrWriteTxnMarkersRequest()
+			m, rt := kmsg.NewWriteTxnMarkersRequestMarker(), kmsg.NewWriteTxnMarkersRequestMarkerTopic()
+			rt.Topic, rt.Partitions = n, []int32{0}
+			m.Topics = append(m.Topics, rt)
+			q.Version, q.Markers = 1, append(q.Markers, m)
+			return q
+		}), kerr.ClusterAuthorizationFailed, by(clusterAction, question{security.Alter, security.Cluster, clusterName})},
+		{"txn offset commit", byName(func(n string) kmsg.Request {
+			q := kmsg.NewPtrTxnOffsetCommitRequest()
+			rt, rp := kmsg.NewTxnOffsetCommitRequestTopic(), kmsg.NewTxnOffsetCommitRequestTopicPartition()
+			rt.Topic, rt.Partitions = "topic", append(rt.Partitions, rp)
+			q.Version, q.TransactionalID, q.Group, q.Topics = 4, n, "g", append(q.Topics, rt)
+			return q
+		}), kerr.TransactionalIDAuthorizationFailed, nil},
+		{"describe transactions", byName(func(n string) kmsg.Request {
+			q := kmsg.NewPtrDescribeTransactionsRequest()
+			q.TransactionalIDs = []string{n}
+			return q
+		}), kerr.TransactionalIDAuthorizationFailed, nil},
+		{"list transactions", fixed(version(kmsg.NewPtrListTransactionsRequest(), 1)), nil, by()},
 		{"alter configs of a topic", byName(func(n string) kmsg.Request {
 			q := kmsg.NewPtrAlterConfigsRequest()
 			q.Version, q.ValidateOnly = 2, true

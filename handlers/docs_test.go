@@ -35,7 +35,8 @@ does not know, and clients see it missing before they ask.
 const compatibilityTail = `
 ## Not served yet
 
-Transactions, ACLs, SASL and TLS, quotas, the rest of administration. For transactional ids FindCoordinator and InitProducerId answer COORDINATOR_NOT_AVAILABLE.
+ACLs, SASL and TLS, quotas, the rest of administration. Transactions of version 2 (KIP-890 part 2: Produce 12, EndTxn 5, TxnOffsetCommit 5) need a finalized transaction.version,
+which a cluster on ZooKeeper has not, as with Apache.
 
 ConsumerGroupHeartbeat and ConsumerGroupDescribe (KIP-848) are served as by Kafka 4.1, and offered while every registered broker serves them; Apache 3.9 in
 ZooKeeper mode offers version 0 and answers UNSUPPORTED_VERSION, as this broker does beside one. ` + "`group.consumer.migration.policy`" + ` says whether living
@@ -65,6 +66,9 @@ A configuration key that has no effect yet is named in a warning at start (docs/
 | JoinGroup whose members' metadata is more than 64 MiB in a group, or 512 MiB in all | runs out of memory | GROUP_MAX_SIZE_REACHED |
 | JoinGroup of the type "consumer" with metadata that is no subscription | the rebalance never ends | is served |
 | DeleteGroups whose tombstones cannot be written | no error, and the group comes back | COORDINATOR_NOT_AVAILABLE |
+| Markers for a partition that the coordinator's broker does not know | the partition counts as deleted | it is looked up in ZooKeeper first |
+| A change of a transactional id that was not replicated in time and is later | the coordinator's memory differs from its log | it counts; until then CONCURRENT_TRANSACTIONS |
+| TxnOffsetCommit with producer id -1 and without verification | a commit outside transactions | INVALID_PRODUCER_ID_MAPPING |
 | A broker restarted after kill -9 | exits, as its old session still holds its id | ends its own old session and goes on |
 `
 

@@ -54,7 +54,7 @@ func TestInitProducerID(t *testing.T) {
 			{"transactional id, negative timeout", producerIDRequest(version, &name, -1, -1, -1), 0, kerr.InvalidTransactionTimeout},
 			{"transactional id, timeout too long", producerIDRequest(version, &name, 900001, -1, -1), 0, kerr.InvalidTransactionTimeout},
 			{"transactional id, id without epoch", producerIDRequest(version, &name, 60000, 5, -1), 3, kerr.InvalidRequest},
-			{"transactional id", producerIDRequest(version, &name, 900000, -1, -1), 0, kerr.CoordinatorNotAvailable},
+			{"transactional id", producerIDRequest(version, &name, 900000, -1, -1), 0, kerr.NotCoordinator},
 		} {
 			if version < c.since {
 				continue

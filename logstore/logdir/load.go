@@ -243,7 +243,7 @@ func (m *Manager) enter(f found, d *dir, l *logstore.Log) error {
 func (m *Manager) logOptions(d *dir, path string, tp metadata.TopicPartition) logstore.Options {
 	return logstore.Options{
 		FS: m.opts.FS, Dir: path, TopicPartition: tp, Clock: m.opts.Clock, Logger: m.logger, Codecs: m.opts.Codecs,
-		Buffers: m.buffers, Files: m.files, Producers: m.opts.Producers,
+		Buffers: m.buffers, Files: m.files, Producers: m.producerOptions(),
 		OnRecoveryPointLowered: func(l *logstore.Log) error {
 			err := m.checkpointRecoveryPoints(d)
 			if _, cleaned := l.CleanedTo(); cleaned {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -63,10 +64,11 @@ type Options struct {
 
 // Manager keeps the log directories of a broker. Safe for concurrent use.
 type Manager struct {
-	opts    Options
-	logger  *slog.Logger
-	buffers *logstore.Buffers
-	files   *logstore.Files
+	producers atomic.Pointer[logstore.ProducerOptions] // changed settings of producers, or nil
+	opts      Options
+	logger    *slog.Logger
+	buffers   *logstore.Buffers
+	files     *logstore.Files
 
 	mu       sync.Mutex
 	dirs     []*dir // live ones, in the order of log.dirs
@@ -269,6 +271,22 @@ func (m *Manager) Get(tp metadata.TopicPartition) (*logstore.Log, bool) {
 		return e.log, true
 	}
 	return nil, false
+}
+
+// SetProducerOptions takes changed settings of producers, for the logs there are and those to come.
+func (m *Manager) SetProducerOptions(o logstore.ProducerOptions) {
+	m.producers.Store(&o)
+	for _, l := range m.All() {
+		l.SetProducerOptions(o)
+	}
+}
+
+// producerOptions are the settings of producers as they are now.
+func (m *Manager) producerOptions() logstore.ProducerOptions {
+	if o := m.producers.Load(); o != nil {
+		return *o
+	}
+	return m.opts.Producers
 }
 
 // All returns the logs, future ones too, in no order.
