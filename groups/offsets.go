@@ -47,14 +47,18 @@ func (g *group) checkCommit(q *Commit) (*member, error) {
 	if n := g.modern; n != nil && len(n.members) > 0 { // Kafka 3.9 ConsumerGroup.validateOffsetCommit
 		m := n.members[q.MemberID]
 		switch {
+		case q.Txn != nil && q.Generation == -1 && q.MemberID == "" && q.Instance == nil: // who commits in transactions need not say who it is
+			return nil, nil
 		case m == nil:
 			return nil, kerr.UnknownMemberID
 		case m.classic != nil && q.Generation != m.epoch:
 			return nil, kerr.IllegalGeneration
 		case m.classic != nil:
 			return nil, nil
-		case !q.Modern:
+		case q.Txn == nil && !q.Modern:
 			return nil, kerr.UnsupportedVersion
+		case q.Generation != m.epoch && q.Txn != nil:
+			return nil, kerr.IllegalGeneration
 		case q.Generation != m.epoch:
 			return nil, kerr.StaleMemberEpoch
 		}

@@ -27,16 +27,19 @@ func (h *Handlers) AddPartitionsToTxn(ctx context.Context, r *Request, q *kmsg.A
 			}
 		}
 		each := h.addPartitions(ctx, r, q.TransactionalID, transactions.Producer{ID: q.ProducerID, Epoch: q.ProducerEpoch}, parts, false)
-		for _, t := range q.Topics {
-			rt := kmsg.NewAddPartitionsToTxnResponseTopic()
-			rt.Topic = t.Topic
-			for _, p := range t.Partitions {
-				rp := kmsg.NewAddPartitionsToTxnResponseTopicPartition()
-				rp.Partition, rp.ErrorCode = p, h.code(each[0])
-				each = each[1:]
-				rt.Partitions = append(rt.Partitions, rp)
+		at := map[string]int{}
+		for i, tp := range parts {
+			n, known := at[tp.Topic]
+			if !known {
+				n = len(resp.Topics)
+				at[tp.Topic] = n
+				rt := kmsg.NewAddPartitionsToTxnResponseTopic()
+				rt.Topic = tp.Topic
+				resp.Topics = append(resp.Topics, rt)
 			}
-			resp.Topics = append(resp.Topics, rt)
+			rp := kmsg.NewAddPartitionsToTxnResponseTopicPartition()
+			rp.Partition, rp.ErrorCode = tp.Partition, h.code(each[i])
+			resp.Topics[n].Partitions = append(resp.Topics[n].Partitions, rp)
 		}
 		return resp
 	}
@@ -54,16 +57,19 @@ func (h *Handlers) AddPartitionsToTxn(ctx context.Context, r *Request, q *kmsg.A
 		each := h.addPartitions(ctx, r, qt.TransactionalID, transactions.Producer{ID: qt.ProducerID, Epoch: qt.ProducerEpoch}, parts, qt.VerifyOnly)
 		rt := kmsg.NewAddPartitionsToTxnResponseTransaction()
 		rt.TransactionalID = qt.TransactionalID
-		for _, t := range qt.Topics {
-			topic := kmsg.NewAddPartitionsToTxnResponseTransactionTopic()
-			topic.Topic = t.Topic
-			for _, p := range t.Partitions {
-				rp := kmsg.NewAddPartitionsToTxnResponseTransactionTopicPartition()
-				rp.Partition, rp.ErrorCode = p, h.code(each[0])
-				each = each[1:]
-				topic.Partitions = append(topic.Partitions, rp)
+		at := map[string]int{}
+		for i, tp := range parts {
+			n, known := at[tp.Topic]
+			if !known {
+				n = len(rt.Topics)
+				at[tp.Topic] = n
+				topic := kmsg.NewAddPartitionsToTxnResponseTransactionTopic()
+				topic.Topic = tp.Topic
+				rt.Topics = append(rt.Topics, topic)
 			}
-			rt.Topics = append(rt.Topics, topic)
+			rp := kmsg.NewAddPartitionsToTxnResponseTransactionTopicPartition()
+			rp.Partition, rp.ErrorCode = tp.Partition, h.code(each[i])
+			rt.Topics[n].Partitions = append(rt.Topics[n].Partitions, rp)
 		}
 		resp.Transactions = append(resp.Transactions, rt)
 	}

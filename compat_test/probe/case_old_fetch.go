@@ -187,12 +187,7 @@ func (c Case) needs(keys ...int16) Case {
 
 // transaction writes records to partition 0 of a topic in a transaction of its own.
 func (r *Run) transaction(topic, id string, commit bool, records []wire.Record) {
-	id = r.Name(id)
-	r.await("coordinator of "+id, func() error {
-		req := kmsg.NewPtrFindCoordinatorRequest()
-		req.CoordinatorKey, req.CoordinatorType = id, 1
-		return codeError(r.Quiet(req, 3).(*kmsg.FindCoordinatorResponse).ErrorCode)
-	})
+	id = r.coordinated(id).id
 	var pid int64
 	var epoch int16
 	r.await("producer id of "+id, func() error {
