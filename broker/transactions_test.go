@@ -275,7 +275,7 @@ func TestExactlyOnceCopy(t *testing.T) {
 	copyUntil := func(until int) {
 		t.Helper()
 		s, err := kgo.NewGroupTransactSession(kgo.SeedBrokers(b.addr(0)), kgo.TransactionalID("copier"), kgo.ConsumerGroup("g"), kgo.ConsumeTopics("from"), kgo.ProducerLinger(0),
-			kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.RequireStableFetchOffsets(), kgo.SessionTimeout(6*time.Second))
+			kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.SessionTimeout(6*time.Second))
 		if err != nil {
 			t.Fatal(err)
 		}
