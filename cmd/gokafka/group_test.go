@@ -14,7 +14,7 @@ import (
 
 func TestGroupCommands(t *testing.T) {
 	c := cli{t, three(t)}
-	c.ok("topic create t u --partitions 2 --replication-factor 3")
+	c.ok("topic create t u --partitions 2 --replication-factor 3 --config retention.ms=-1") // its records are old
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	client := func(opts ...kgo.Opt) *kgo.Client {
