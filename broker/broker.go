@@ -333,7 +333,7 @@ func (b *Broker) buildServing(_ context.Context, o Options) error {
 	b.did(b.producerIDs.Close)
 	b.transactions = transactions.New(transactions.Options{Config: &b.cfg.Transactions, RequestTimeout: b.cfg.RequestTimeout, Replicas: b.replicas, Codecs: b.codecs, Clock: b.clk,
 		Logger: b.base.With(kafkalog.PrefixKey, fmt.Sprintf("[TransactionCoordinator id=%d] ", b.cfg.ID)), BrokerID: b.cfg.ID, Image: b.cache.Image, NextID: b.producerIDs.Next,
-		PeerAddr: b.peerAddr, Exists: b.partitionExists, Peer: peer.Options{Dial: b.network.Dial, ClientID: fmt.Sprintf("broker-%d-txn-marker-sender", b.cfg.ID)}})
+		PeerAddr: b.peerAddr, Exists: b.partitionExists, Level: func() int16 { return b.features.level(transactionFeature) }, Peer: peer.Options{Dial: b.network.Dial, ClientID: fmt.Sprintf("broker-%d-txn-marker-sender", b.cfg.ID)}})
 	b.did(b.transactions.Close)
 	b.fetches = fetch.NewManager(fetch.Options{Replicas: b.replicas, Metadata: b.cache, Clock: b.clk, Logger: b.base, MaxSessions: int(b.cfg.FetchSessionCacheSlots)})
 	b.did(b.fetches.Close)
@@ -348,7 +348,7 @@ func (b *Broker) buildServing(_ context.Context, o Options) error {
 		BrokerID: b.cfg.ID, ClusterID: b.clusterID, BrokerEpoch: b.epoch, Config: b.cfg, Cluster: b.cache, Replicas: b.replicas, Fetches: b.fetches,
 		Controller: b.controller, Topics: b.topics, Groups: b.groups, Transactions: b.transactions, OldOffsets: oldOffsets{b}, Settings: b.settings, ProducerIDs: b.producerIDs, Codecs: b.codecs, Authorizer: authorizer,
 		Clock: b.clk, Logger: b.base.With(kafkalog.PrefixKey, fmt.Sprintf("[KafkaApi-%d] ", b.cfg.ID)),
-		FinalizedFeatures: b.features.get, ModernGroups: b.peers.modernGroups.Load, MetadataUpdated: b.metadataUpdated, TopicsExist: b.topicsExist,
+		FinalizedFeatures: b.features.get, SupportedFeatures: finalizable, AwaitFeatures: b.features.await, ModernGroups: b.peers.modernGroups.Load, MetadataUpdated: b.metadataUpdated, TopicsExist: b.topicsExist,
 		Observe: func(key int16, took time.Duration, failed bool) { b.metrics.observe(key, took, failed) },
 	})
 	budget := b.cfg.QueuedMaxRequestBytes

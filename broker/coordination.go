@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -91,6 +92,48 @@ func (b *Broker) startEmbedded(ctx context.Context) (*embedded.Server, error) {
 // features is what /feature holds.
 type features struct {
 	current atomic.Pointer[znode.Features]
+
+	mu      sync.Mutex    // a leaf
+	changed chan struct{} // closed at the next change; nil while nobody waits
+}
+
+// set takes what was read, and tells those who wait.
+func (f *features) set(cur *znode.Features) {
+	f.current.Store(cur)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.changed != nil {
+		close(f.changed)
+		f.changed = nil
+	}
+}
+
+// await waits until what is known is of an epoch, or a later one.
+func (f *features) await(ctx context.Context, epoch int64) error {
+	for {
+		f.mu.Lock()
+		if f.changed == nil {
+			f.changed = make(chan struct{})
+		}
+		changed := f.changed
+		f.mu.Unlock()
+		if at, _ := f.get(); at >= epoch {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// level is the finalized level of a feature, 0 for none.
+func (f *features) level(name string) int16 {
+	if cur := f.current.Load(); cur != nil {
+		return cur.Finalized[name]
+	}
+	return 0
 }
 
 // get gives the version of the node and the finalized levels.
@@ -146,12 +189,14 @@ func (b *Broker) readFeatures() error {
 		return err
 	}
 	if !ok {
-		b.features.current.Store(nil)
+		b.features.set(nil)
 		return nil
 	}
-	for name := range f.Finalized {
-		b.fail(fmt.Errorf("the cluster has finalized feature %q, which this broker does not support", name))
+	for name, level := range f.Finalized {
+		if r, known := finalizable[name]; !known || level < r.Min || level > r.Max {
+			b.fail(fmt.Errorf("the cluster has finalized feature %q at level %d, which this broker does not support", name, level))
+		}
 	}
-	b.features.current.Store(&f)
+	b.features.set(&f)
 	return nil
 }

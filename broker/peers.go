@@ -6,8 +6,10 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"gokafka/controller"
 	"gokafka/coordination"
 	"gokafka/coordination/znode"
+	"gokafka/transactions"
 )
 
 // groupFeature is what a broker that serves groups of KIP-848 says in its registration, where Kafka has the levels of features that a broker supports. A level from 1 on is
@@ -20,11 +22,22 @@ func (b *Broker) servesModernGroups() bool {
 	return !set || slices.ContainsFunc(b.cfg.Groups.RebalanceProtocols, func(p string) bool { return strings.EqualFold(p, "consumer") })
 }
 
+// transactionFeature is the feature that KIP-890's second part comes with (Kafka 4.0 TransactionVersion).
+const transactionFeature = "transaction.version"
+
+// finalizable are the features that may be finalized for a cluster of such brokers. It is never written.
+var finalizable = map[string]controller.FeatureRange{transactionFeature: {Min: 1, Max: transactions.Version2}}
+
+// supportedFeatures is what this broker registers: what may be finalized, and what it serves as soon as all others do.
 func (b *Broker) supportedFeatures() map[string]znode.FeatureRange {
-	if !b.servesModernGroups() {
-		return nil
+	out := map[string]znode.FeatureRange{}
+	for name, r := range finalizable {
+		out[name] = znode.FeatureRange{Min: r.Min, Max: r.Max}
 	}
-	return map[string]znode.FeatureRange{groupFeature: {Min: 1, Max: 1}}
+	if b.servesModernGroups() {
+		out[groupFeature] = znode.FeatureRange{Min: 1, Max: 1}
+	}
+	return out
 }
 
 // peers is what the registrations of all brokers say.

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 )
 
 // readTopic reads a topic from its start until n records are there, and says what they were.
@@ -35,8 +36,14 @@ var committedOnly = []kgo.Opt{kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.
 // Transactions over partitions of several brokers: committed records are read, aborted ones never, what is open is not read, and a coordinator that is killed in between
 // is followed by one that brings to an end what was decided.
 func TestTransactionsThroughFailovers(t *testing.T) {
+	t.Run("version 0", func(t *testing.T) { transactionsThroughFailovers(t, 0) })
+	t.Run("version 2", func(t *testing.T) { transactionsThroughFailovers(t, 2) })
+}
+
+func transactionsThroughFailovers(t *testing.T, level int16) {
 	c := startCluster(t, 3, map[string]string{"transaction.state.log.replication.factor": "3", "transaction.state.log.min.isr": "1", "transaction.state.log.num.partitions": "3", "min.insync.replicas": "1"})
 	plain := c.client()
+	finalize(t, plain, level)
 	adm := kadm.NewClient(plain)
 	if _, err := adm.CreateTopic(t.Context(), 6, 3, nil, "t"); err != nil {
 		t.Fatal(err)
@@ -127,7 +134,9 @@ func TestTransactionalIDs(t *testing.T) {
 		"transaction.abort.timed.out.transaction.cleanup.interval.ms": "50"}
 	dir := t.TempDir()
 	b := startBroker(t, dir, props)
-	cl := client(t, b)
+	versions := kversion.Stable()
+	versions.SetMaxKeyVersion(kmsg.EndTxn.Int16(), 4)
+	cl := client(t, b, kgo.MaxVersions(versions))
 	adm := kadm.NewClient(cl)
 	if _, err := adm.CreateTopic(t.Context(), 2, 1, nil, "t"); err != nil {
 		t.Fatal(err)
@@ -178,7 +187,7 @@ func TestTransactionalIDs(t *testing.T) {
 	end := func(p *kmsg.InitProducerIDResponse, commit bool) error {
 		q := kmsg.NewPtrEndTxnRequest()
 		q.TransactionalID, q.ProducerID, q.ProducerEpoch, q.Commit = "tx", p.ProducerID, p.ProducerEpoch, commit
-		r, err := q.RequestWith(t.Context(), cl)
+		r, err := q.RequestWith(t.Context(), cl) // in version 4, the highest of transaction version 0
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -234,7 +243,7 @@ func TestTransactionalIDs(t *testing.T) {
 	want("add", add(fourth, fourth.ProducerEpoch, "t")[0], nil)
 	b.kill()
 	b = startBroker(t, dir, props)
-	cl = client(t, b)
+	cl = client(t, b, kgo.MaxVersions(versions))
 	var dr *kmsg.DescribeTransactionsResponse
 	eventually(t, "the transaction is loaded", func() bool {
 		q := kmsg.NewPtrDescribeTransactionsRequest()
@@ -257,10 +266,16 @@ func TestTransactionalIDs(t *testing.T) {
 
 // Offsets that are committed in a transaction, from a group to its copy: each record is once in the copy, through aborts and a restart.
 func TestExactlyOnceCopy(t *testing.T) {
+	t.Run("version 0", func(t *testing.T) { exactlyOnceCopy(t, 0) })
+	t.Run("version 2", func(t *testing.T) { exactlyOnceCopy(t, 2) })
+}
+
+func exactlyOnceCopy(t *testing.T, level int16) {
 	props := map[string]string{"transaction.state.log.num.partitions": "2", "transaction.state.log.min.isr": "1", "offsets.topic.num.partitions": "2", "group.initial.rebalance.delay.ms": "0"}
 	dir := t.TempDir()
 	b := startBroker(t, dir, props)
 	cl := client(t, b)
+	finalize(t, cl, level)
 	if _, err := kadm.NewClient(cl).CreateTopics(t.Context(), 3, 1, nil, "from", "to"); err != nil {
 		t.Fatal(err)
 	}

@@ -30,10 +30,10 @@ type FeatureUpdate struct {
 type FeatureRange struct{ Min, Max int16 }
 
 // UpdateFeatures finalizes features in /feature, those of the updates that are lawful, and says for each what came of
-// it. The client is answered when the broker's own view of /feature has reached the returned epoch (Kafka 3.9
+// it; with all, either every update or none. With validateOnly nothing is written. The client is answered when the broker's own view of /feature has reached the returned epoch (Kafka 3.9
 // processFeatureUpdates). An Apache 3.9 broker exits when a feature is finalized that it does not know, so a feature
 // that a registered broker lacks is refused here.
-func (c *Controller) UpdateFeatures(ctx context.Context, updates []FeatureUpdate) (results map[string]error, epoch int32, err error) {
+func (c *Controller) UpdateFeatures(ctx context.Context, updates []FeatureUpdate, all, validateOnly bool) (results map[string]error, epoch int32, err error) {
 	epoch = -1
 	results, err = ask(ctx, c, "UpdateFeatures", func(ctx context.Context) (map[string]error, error) {
 		out := map[string]error{}
@@ -54,7 +54,11 @@ func (c *Controller) UpdateFeatures(ctx context.Context, updates []FeatureUpdate
 				target[u.Name] = level
 			}
 		}
-		if maps.Equal(current, target) {
+		refused := false
+		for _, err := range out {
+			refused = refused || err != nil
+		}
+		if maps.Equal(current, target) || validateOnly || all && refused {
 			return out, nil
 		}
 		if epoch, err = c.store.setFeatures(ctx, target); err != nil {
@@ -78,35 +82,46 @@ func (c *Controller) UpdateFeatures(ctx context.Context, updates []FeatureUpdate
 
 // judgeFeature returns the level that u sets, 0 for "deleted". Pure (Kafka 3.9 validateFeatureUpdate).
 func (s *cluster) judgeFeature(u FeatureUpdate, current map[string]int16, supported map[string]FeatureRange) (int16, error) {
-	refuse := func(why string) (int16, error) {
-		return 0, fmt.Errorf("feature %q to level %d: %s: %w", u.Name, u.Level, why, kerr.InvalidRequest)
+	refuse := func(format string, args ...any) (int16, error) {
+		return 0, &Error{Code: kerr.InvalidRequest, Message: fmt.Sprintf(format, args...)}
 	}
 	old, exists := current[u.Name]
 	switch {
 	case u.Name == "":
-		return refuse("empty name")
+		return refuse("Feature name can not be empty.")
 	case u.Upgrade < FeatureOnlyUpgrade || u.Upgrade > FeatureUnsafeDowngrade:
-		return refuse("unknown type of upgrade")
+		return refuse("Received unknown upgrade type.")
 	case u.Level < 1 && u.Upgrade != FeatureOnlyUpgrade:
 		if !exists {
-			return refuse("it is not finalized, so it cannot be deleted")
+			return refuse("Can not delete non-existing finalized feature.")
 		}
 		return 0, nil
 	case u.Level < 1:
-		return refuse("levels below 1 need a safe downgrade")
+		return refuse("Can not provide versionLevel: %d less than 1 without setting the SAFE downgradeType in the request.", u.Level)
 	case exists && u.Level == old:
-		return refuse("it has this level already")
+		verb := "upgrade"
+		if u.Upgrade == FeatureSafeDowngrade {
+			verb = "downgrade"
+		}
+		return refuse("Can not %s a finalized feature from existing versionLevel:%d to the same value.", verb, old)
 	case exists && u.Level < old && u.Upgrade != FeatureSafeDowngrade:
-		return refuse(fmt.Sprintf("below the finalized level %d, which needs a safe downgrade", old))
+		return refuse("Can not downgrade finalized feature from existing versionLevel:%d to provided versionLevel:%d without setting the downgradeType to SAFE in the request.",
+			old, u.Level)
 	case exists && u.Level > old && u.Upgrade != FeatureOnlyUpgrade:
-		return refuse(fmt.Sprintf("above the finalized level %d, but a downgrade was asked for", old))
+		return refuse("When the downgradeType is set to SAFE in the request, the provided versionLevel:%d can not be greater than existing versionLevel:%d.", u.Level, old)
 	}
-	if r, ok := supported[u.Name]; !ok || u.Level < r.Min || u.Level > r.Max {
-		return refuse("not supported by the controller")
+	r, known := supported[u.Name]
+	switch {
+	case !known:
+		return refuse("Could not apply finalized feature update because the provided feature is not supported.")
+	case u.Level < r.Min:
+		return refuse("Could not apply finalized feature update because the provided versionLevel:%d is lower than the supported minVersion:%d.", u.Level, r.Min)
+	case u.Level > r.Max:
+		return refuse("Could not apply finalized feature update because the provided versionLevel:%d is higher than the supported maxVersion:%d.", u.Level, r.Max)
 	}
 	for _, id := range s.brokerIDs() {
 		if r, ok := s.brokers[id].features[u.Name]; !ok || u.Level < r.min || u.Level > r.max {
-			return refuse(fmt.Sprintf("not supported by broker %d", id))
+			return refuse("Could not apply finalized feature update because brokers were found to have incompatible versions for the feature.")
 		}
 	}
 	return u.Level, nil

@@ -53,7 +53,7 @@ func TestFeatureNodeIsKeptAsApacheKeepsIt(t *testing.T) {
 	if err != nil || string(data) != `{"features":{},"version":2,"status":1}` || stat.Version != 0 {
 		t.Fatalf("%s version %d, %v", data, stat.Version, err)
 	}
-	rs, epoch, err := c.UpdateFeatures(t.Context(), []FeatureUpdate{{"f", 1, FeatureOnlyUpgrade}})
+	rs, epoch, err := c.UpdateFeatures(t.Context(), []FeatureUpdate{{"f", 1, FeatureOnlyUpgrade}}, false, false)
 	if err != nil || !errors.Is(rs["f"], kerr.InvalidRequest) || epoch != -1 {
 		t.Errorf("a feature that the registered broker lacks: %v, epoch %d, %v", rs, epoch, err)
 	}

@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -24,12 +25,14 @@ const adminClientID = "__admin_client"
 type produceScratch struct {
 	parts   []protocol.ProducePart
 	appends []replication.Append
+	names   []byte // of topics that a request has by their ids
 	resp    protocol.ProduceResponse
 }
 
-// Produce appends records, versions 0 to 11. v0 and v1 carry messages of magic 0, v2 of magic 1 too (KIP-32); they are converted to batches
+// Produce appends records, versions 0 to 13. v0 and v1 carry messages of magic 0, v2 of magic 1 too (KIP-32); they are converted to batches
 // of magic 2, as which clients may send them already. v1 adds the throttle time, v2 the append time, v3 batches and transactions (KIP-98).
-// v4 may answer KAFKA_STORAGE_ERROR, v5 adds the log start offset, v7 zstd (KIP-110), v8 record errors (KIP-467), v9 is flexible, v10 hints at the leader (KIP-951), v11 may answer TRANSACTION_ABORTABLE (KIP-890).
+// v4 may answer KAFKA_STORAGE_ERROR, v5 adds the log start offset, v7 zstd (KIP-110), v8 record errors (KIP-467), v9 is flexible, v10 hints at the leader (KIP-951), v11 may answer TRANSACTION_ABORTABLE (KIP-890),
+// v12 takes the partitions into the transaction (transaction version 2), v13 names topics by their ids (KIP-516).
 //
 // The append is done, in the order of the connection's requests, when Produce returns; with acks=all the answer may come
 // later. acks=0 is never answered: an error closes the connection, which is how the client learns of it.
@@ -88,22 +91,35 @@ func (h *Handlers) planProduce(ctx context.Context, r *Request, head protocol.Pr
 		refused = kerr.TransactionalIDAuthorizationFailed
 	}
 	im := h.Cluster.Image()
+	names := r.Conn.Scratch.produce.names[:0]
 	for i := range parts {
 		p := &parts[i]
-		a := replication.Append{Topic: p.Topic, Partition: p.Partition, Records: p.Records, Version: r.Version}
-		if refused != nil {
+		var topic *metadata.Topic
+		if r.Version < 13 {
+			topic = im.Topic(string(p.Topic))
+		} else if topic = im.TopicByID(p.TopicID); topic != nil {
+			at := len(names)
+			names = append(names, topic.Name...)
+			p.Topic = names[at:len(names):len(names)]
+		}
+		a := replication.Append{Topic: p.Topic, TopicID: p.TopicID, Partition: p.Partition, Records: p.Records, Version: r.Version}
+		switch {
+		case refused != nil:
 			a.Err = refused
-		} else {
-			a.Err = h.checkProduce(ctx, r, im, head.Acks, p)
+		case topic == nil && r.Version >= 13:
+			a.Err = kerr.UnknownTopicID
+		default:
+			a.Err = h.checkProduce(ctx, r, topic, head.Acks, p)
 		}
 		if at := slices.IndexFunc(appends, func(b replication.Append) bool {
-			return b.Partition == a.Partition && string(b.Topic) == string(a.Topic)
+			return b.Partition == a.Partition && b.TopicID == a.TopicID && string(b.Topic) == string(a.Topic)
 		}); at >= 0 && len(parts) > 1 {
 			appends[at] = a // Apache keeps the parts in a map: the last one of a partition counts
 			continue
 		}
 		appends = append(appends, a)
 	}
+	r.Conn.Scratch.produce.names = names
 	if r.Version < 3 {
 		refuseBroken(appends)
 	}
@@ -112,7 +128,9 @@ func (h *Handlers) planProduce(ctx context.Context, r *Request, head protocol.Pr
 	}
 	if len(parts) > 1 {
 		// The answer groups partitions by topic.
-		slices.SortStableFunc(appends, func(a, b replication.Append) int { return slices.Compare(a.Topic, b.Topic) })
+		slices.SortStableFunc(appends, func(a, b replication.Append) int {
+			return cmp.Or(slices.Compare(a.Topic, b.Topic), slices.Compare(a.TopicID[:], b.TopicID[:]))
+		})
 	}
 	return appends
 }
@@ -155,9 +173,8 @@ func refuseBroken(appends []replication.Append) {
 	}
 }
 
-// checkProduce makes the checks that precede the append.
-func (h *Handlers) checkProduce(ctx context.Context, r *Request, im *metadata.Image, acks int16, p *protocol.ProducePart) error {
-	topic := im.Topic(string(p.Topic))
+// checkProduce makes the checks that precede the append. topic is nil if it is not known.
+func (h *Handlers) checkProduce(ctx context.Context, r *Request, topic *metadata.Topic, acks int16, p *protocol.ProducePart) error {
 	name := ""
 	if topic != nil {
 		name = topic.Name // no allocation for a known topic
@@ -208,7 +225,8 @@ func (h *Handlers) verifyTransaction(ctx context.Context, r *Request, id string,
 		}
 		return
 	}
-	if !h.Settings.Broker().TransactionVerification {
+	client := transactionClient(r.Version, 11, 12)
+	if client != transactions.AddingClient && !h.Settings.Broker().TransactionVerification {
 		return
 	}
 	var ask []metadata.TopicPartition
@@ -226,7 +244,7 @@ func (h *Handlers) verifyTransaction(ctx context.Context, r *Request, id string,
 		return
 	}
 	r.Transport.Flush()
-	for n, err := range h.Transactions.Verify(ctx, id, producer, ask, r.Version >= 11) {
+	for n, err := range h.Transactions.Verify(ctx, id, producer, ask, client) {
 		a := &appends[asked[n]]
 		var ke *kerr.Error
 		switch {
@@ -234,12 +252,24 @@ func (h *Handlers) verifyTransaction(ctx context.Context, r *Request, id string,
 			continue
 		case errors.Is(err, kerr.InvalidTxnState):
 			a.ErrorMessage = "Partition was not added to the transaction"
+		case client == transactions.AddingClient && errors.Is(err, kerr.ConcurrentTransactions): // it knows that its transaction before is being completed
 		case errors.As(err, &ke) && slices.Contains(unverified, ke): // what every client tries again, without looking for another leader
 			a.ErrorMessage = "Unable to verify the partition has been added to the transaction. Underlying error: " + ke.Message
 			err = kerr.NotEnoughReplicas
 		}
 		a.Err = err
 	}
+}
+
+// transactionClient is what a client knows that asks in version, of a request that may answer TRANSACTION_ABORTABLE from one version on and is of transaction version 2 from another.
+func transactionClient(version, abortable, adding int16) transactions.Client {
+	switch {
+	case version >= adding:
+		return transactions.AddingClient
+	case version >= abortable:
+		return transactions.AbortableClient
+	}
+	return transactions.OldClient
 }
 
 // unverified are the reasons why a transaction could not be verified yet.
@@ -250,7 +280,7 @@ func (h *Handlers) produceResults(resp *protocol.ProduceResponse, appends []repl
 	for i := range appends {
 		a := &appends[i]
 		res := protocol.ProduceResult{
-			Topic: a.Topic, Partition: a.Partition, ErrorCode: h.code(a.Err), BaseOffset: a.FirstOffset, LogAppendTime: a.LogAppendTime,
+			Topic: a.Topic, TopicID: a.TopicID, Partition: a.Partition, ErrorCode: h.code(a.Err), BaseOffset: a.FirstOffset, LogAppendTime: a.LogAppendTime,
 			LogStartOffset: a.LogStartOffset, Leader: protocol.NoLeaderHint,
 		}
 		if a.Err != nil {

@@ -3,6 +3,7 @@ package handlers
 import (
 	"cmp"
 	"context"
+	"maps"
 	"regexp"
 	"slices"
 
@@ -32,11 +33,16 @@ func (h *Handlers) ApiVersions(_ context.Context, r *Request, q *kmsg.ApiVersion
 		resp.ApiKeys = append(resp.ApiKeys, apiKey(&h.rows[i]))
 	}
 	slices.SortFunc(resp.ApiKeys, func(a, b kmsg.ApiVersionsResponseApiKey) int { return cmp.Compare(a.ApiKey, b.ApiKey) })
+	for _, name := range slices.Sorted(maps.Keys(h.SupportedFeatures)) {
+		f := kmsg.NewApiVersionsResponseSupportedFeature()
+		f.Name, f.MinVersion, f.MaxVersion = name, h.SupportedFeatures[name].Min, h.SupportedFeatures[name].Max
+		resp.SupportedFeatures = append(resp.SupportedFeatures, f)
+	}
 	epoch, levels := h.FinalizedFeatures()
 	resp.FinalizedFeaturesEpoch = epoch
-	for name, level := range levels {
+	for _, name := range slices.Sorted(maps.Keys(levels)) {
 		f := kmsg.NewApiVersionsResponseFinalizedFeature()
-		f.Name, f.MaxVersionLevel, f.MinVersionLevel = name, level, level
+		f.Name, f.MaxVersionLevel, f.MinVersionLevel = name, levels[name], levels[name]
 		resp.FinalizedFeatures = append(resp.FinalizedFeatures, f)
 	}
 	return resp

@@ -110,7 +110,11 @@ func (h *Handlers) addPartitions(ctx context.Context, r *Request, id string, p t
 	if verifyOnly {
 		return h.Transactions.VerifyHere(ctx, id, p, parts)
 	}
-	return all(oldFenced(h.Transactions.AddPartitions(ctx, id, p, parts), r.Version >= 2))
+	version := int16(transactions.Version2) // only brokers of that version ask so
+	if client {
+		version = 0
+	}
+	return all(oldFenced(h.Transactions.AddPartitions(ctx, id, p, version, parts), r.Version >= 2))
 }
 
 // oldFenced is the error for a client that does not know PRODUCER_FENCED.

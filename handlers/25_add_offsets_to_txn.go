@@ -25,7 +25,7 @@ func (h *Handlers) AddOffsetsToTxn(ctx context.Context, r *Request, q *kmsg.AddO
 		err = kerr.GroupAuthorizationFailed
 	default:
 		p := transactions.Producer{ID: q.ProducerID, Epoch: q.ProducerEpoch}
-		err = h.Transactions.AddPartitions(ctx, q.TransactionalID, p, []metadata.TopicPartition{h.offsetsOf(q.Group)})
+		err = h.Transactions.AddPartitions(ctx, q.TransactionalID, p, 0, []metadata.TopicPartition{h.offsetsOf(q.Group)})
 	}
 	resp.ErrorCode = h.code(oldFenced(err, r.Version >= 2))
 	return resp

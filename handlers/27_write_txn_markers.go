@@ -12,9 +12,11 @@ import (
 	"gokafka/replication"
 	"gokafka/security"
 	"gokafka/topics"
+	"gokafka/transactions"
 )
 
-// WriteTxnMarkers ends transactions in the partitions that this broker leads, versions 0 and 1, of which v1 is flexible. Coordinators send it, and administrators to
+// WriteTxnMarkers ends transactions in the partitions that this broker leads, versions 0 to 2. v1 is flexible, v2 tells the transaction version: from 2 on
+// the marker's epoch is above that of the transaction it ends (KIP-1228). Coordinators send it, and administrators to
 // abort a hanging transaction. It is answered when the markers are replicated. Source: Kafka 3.9 KafkaApis.handleWriteTxnMarkersRequest.
 func (h *Handlers) WriteTxnMarkers(ctx context.Context, r *Request, q *kmsg.WriteTxnMarkersRequest) *kmsg.WriteTxnMarkersResponse {
 	resp := q.ResponseKind().(*kmsg.WriteTxnMarkersResponse)
@@ -37,7 +39,7 @@ func (h *Handlers) writeMarkers(ctx context.Context, q *kmsg.WriteTxnMarkersRequ
 		}
 		for _, t := range m.Topics {
 			for _, p := range t.Partitions {
-				a := replication.Append{Topic: []byte(t.Topic), Partition: p, Version: 9, Origin: record.Coordinator, Err: refused}
+				a := replication.Append{Topic: []byte(t.Topic), Partition: p, Version: 9, Origin: record.Coordinator, Raised: m.TransactionVersion >= transactions.Version2, Err: refused}
 				switch {
 				case a.Err != nil:
 				case h.Replicas.Partition(metadata.TopicPartition{Topic: t.Topic, Partition: p}) == nil:

@@ -14,8 +14,8 @@ import (
 	"gokafka/transactions"
 )
 
-// TxnOffsetCommit commits offsets of a group in a transaction, versions 0 to 4. v2 adds leader epochs (KIP-320), v3 is flexible and names member and generation
-// (KIP-447), v4 may answer TRANSACTION_ABORTABLE (KIP-890).
+// TxnOffsetCommit commits offsets of a group in a transaction, versions 0 to 5. v2 adds leader epochs (KIP-320), v3 is flexible and names member and generation
+// (KIP-447), v4 may answer TRANSACTION_ABORTABLE (KIP-890), v5 takes the group's partition into the transaction (transaction version 2).
 //
 // It goes to the coordinator of the group; the offsets count when the transaction is committed. Source: Kafka 3.9 KafkaApis.handleTxnOffsetCommitRequest.
 func (h *Handlers) TxnOffsetCommit(ctx context.Context, r *Request, q *kmsg.TxnOffsetCommitRequest) *kmsg.TxnOffsetCommitResponse {
@@ -95,14 +95,15 @@ func (h *Handlers) verifyCommit(ctx context.Context, r *Request, q *kmsg.TxnOffs
 	if q.ProducerID < 0 || q.ProducerEpoch < 0 {
 		return kerr.InvalidProducerIDMapping // no batch could say so
 	}
-	if !h.Settings.Broker().TransactionVerification {
+	client := transactionClient(r.Version, 4, 5)
+	if client != transactions.AddingClient && !h.Settings.Broker().TransactionVerification {
 		return nil
 	}
 	tp := h.offsetsOf(q.Group)
 	guard, err := h.Replicas.StartVerification([]byte(tp.Topic), tp.Partition, q.ProducerID, record.NoSequence, q.ProducerEpoch)
 	if err == nil && guard != 0 {
 		p := transactions.Producer{ID: q.ProducerID, Epoch: q.ProducerEpoch}
-		err = h.Transactions.Verify(ctx, q.TransactionalID, p, []metadata.TopicPartition{tp}, r.Version >= 4)[0]
+		err = h.Transactions.Verify(ctx, q.TransactionalID, p, []metadata.TopicPartition{tp}, client)[0]
 	}
 	if err != nil {
 		return groups.TxnCommitError(err)

@@ -287,6 +287,12 @@ func deniedRequests(t *testing.T) []denied {
 			q.Resources = append(q.Resources, kmsg.IncrementalAlterConfigsRequestResource{ResourceType: kmsg.ConfigResourceTypeBroker})
 			return q
 		}()), kerr.ClusterAuthorizationFailed, by(question{security.AlterConfigs, security.Cluster, clusterName})},
+		{"update features", fixed(func() kmsg.Request {
+			q := kmsg.NewPtrUpdateFeaturesRequest()
+			q.Version, q.ValidateOnly = 1, true
+			q.FeatureUpdates = append(q.FeatureUpdates, kmsg.UpdateFeaturesRequestFeatureUpdate{Feature: "transaction.version", MaxVersionLevel: 2, UpgradeType: 1})
+			return q
+		}()), kerr.ClusterAuthorizationFailed, by(question{security.Alter, security.Cluster, clusterName})},
 		{"elect leaders", byName(func(n string) kmsg.Request {
 			q := kmsg.NewPtrElectLeadersRequest()
 			q.Version = 2

@@ -20,7 +20,7 @@ var apache39 = map[int16][2]int16{
 }
 
 // newer are versions of Kafka 4 that are served beside those of 3.9.
-var newer = map[int16]int16{68: 1, 69: 1}
+var newer = map[int16]int16{0: 13, 1: 18, 26: 5, 27: 2, 28: 5, 57: 2, 68: 1, 69: 1}
 
 const compatibilityHead = `# Compatibility
 
@@ -35,8 +35,13 @@ does not know, and clients see it missing before they ask.
 const compatibilityTail = `
 ## Not served yet
 
-ACLs, SASL and TLS, quotas, the rest of administration. Transactions of version 2 (KIP-890 part 2: Produce 12, EndTxn 5, TxnOffsetCommit 5) need a finalized transaction.version,
-which a cluster on ZooKeeper has not, as with Apache.
+ACLs, SASL and TLS, quotas, the rest of administration.
+
+## Transaction version 2
+
+Clients of Kafka 4 raise their epoch with each transaction (KIP-890 part 2) once ` + "`" + `transaction.version` + "`" + ` 2 is finalized in ` + "`" + `/feature` + "`" + `. A dev broker is born with it; any other cluster gets it by
+` + "`" + `gokafka cluster upgrade transaction.version=2` + "`" + `, or Apache's ` + "`" + `kafka-features` + "`" + `. **From then on no Apache 3.9 broker can join**: it exits on a feature that it does not know. The upgrade is refused while
+one is registered; ` + "`" + `gokafka cluster downgrade transaction.version` + "`" + ` takes it back.
 
 ConsumerGroupHeartbeat and ConsumerGroupDescribe (KIP-848) are served as by Kafka 4.1, and offered while every registered broker serves them; Apache 3.9 in
 ZooKeeper mode offers version 0 and answers UNSUPPORTED_VERSION, as this broker does beside one. ` + "`group.consumer.migration.policy`" + ` says whether living

@@ -48,6 +48,10 @@ type Options struct {
 	Logger       *slog.Logger
 	// FinalizedFeatures gives the version of /feature and what it holds.
 	FinalizedFeatures func() (epoch int64, levels map[string]int16)
+	// SupportedFeatures are those that this broker can have finalized.
+	SupportedFeatures map[string]controller.FeatureRange
+	// AwaitFeatures waits until what FinalizedFeatures gives is of an epoch, or a later one.
+	AwaitFeatures func(ctx context.Context, epoch int64) error
 	// ModernGroups says whether groups of KIP-848's protocol are served.
 	ModernGroups func() bool
 	// TopicsExist asks ZooKeeper whether there are topics. It must not take long.

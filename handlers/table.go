@@ -30,8 +30,8 @@ func modernGroups(h *Handlers) bool { return h.ModernGroups() }
 // Table is the set of served APIs, by key. Versions: those of Apache Kafka 3.9 that are wholly served, and newer ones of groups; none that is not.
 func Table() []Row {
 	return []Row{
-		{Key: kmsg.Produce, Min: 0, Max: 11, Resource: security.Topic, Operation: security.Write, Serve: staged((*Handlers).Produce), fast: true},
-		{Key: kmsg.Fetch, Min: 0, Max: 17, Resource: security.Topic, Operation: security.Read, Serve: staged((*Handlers).Fetch), fast: true},
+		{Key: kmsg.Produce, Min: 0, Max: 13, Resource: security.Topic, Operation: security.Write, Serve: staged((*Handlers).Produce), fast: true},
+		{Key: kmsg.Fetch, Min: 0, Max: 18, Resource: security.Topic, Operation: security.Read, Serve: staged((*Handlers).Fetch), fast: true},
 		{Key: kmsg.ListOffsets, Min: 0, Max: 9, Resource: security.Topic, Operation: security.Describe, Serve: on((*Handlers).ListOffsets)},
 		{Key: kmsg.Metadata, Min: 0, Max: 12, Resource: security.Topic, Operation: security.Describe, Serve: on((*Handlers).Metadata)},
 		{Key: kmsg.LeaderAndISR, Min: 0, Max: 7, Resource: security.Cluster, Operation: security.ClusterAction, Serve: on((*Handlers).LeaderAndISR), control: true},
@@ -55,9 +55,9 @@ func Table() []Row {
 		{Key: kmsg.OffsetForLeaderEpoch, Min: 0, Max: 4, Resource: security.Topic, Operation: security.Describe, Serve: on((*Handlers).OffsetForLeaderEpoch)},
 		{Key: kmsg.AddPartitionsToTxn, Min: 0, Max: 5, Resource: security.TransactionalID, Operation: security.Write, Serve: on((*Handlers).AddPartitionsToTxn)},
 		{Key: kmsg.AddOffsetsToTxn, Min: 0, Max: 4, Resource: security.TransactionalID, Operation: security.Write, Serve: on((*Handlers).AddOffsetsToTxn)},
-		{Key: kmsg.EndTxn, Min: 0, Max: 4, Resource: security.TransactionalID, Operation: security.Write, Serve: on((*Handlers).EndTxn)},
-		{Key: kmsg.WriteTxnMarkers, Min: 0, Max: 1, Resource: security.Cluster, Operation: security.ClusterAction, Serve: on((*Handlers).WriteTxnMarkers)},
-		{Key: kmsg.TxnOffsetCommit, Min: 0, Max: 4, Resource: security.TransactionalID, Operation: security.Write, Serve: on((*Handlers).TxnOffsetCommit)},
+		{Key: kmsg.EndTxn, Min: 0, Max: 5, Resource: security.TransactionalID, Operation: security.Write, Serve: on((*Handlers).EndTxn)},
+		{Key: kmsg.WriteTxnMarkers, Min: 0, Max: 2, Resource: security.Cluster, Operation: security.ClusterAction, Serve: on((*Handlers).WriteTxnMarkers)},
+		{Key: kmsg.TxnOffsetCommit, Min: 0, Max: 5, Resource: security.TransactionalID, Operation: security.Write, Serve: on((*Handlers).TxnOffsetCommit)},
 		{Key: kmsg.DescribeConfigs, Min: 0, Max: 4, Resource: security.Topic, Operation: security.DescribeConfigs, Serve: on((*Handlers).DescribeConfigs)},
 		{Key: kmsg.AlterConfigs, Min: 0, Max: 2, Resource: security.Topic, Operation: security.AlterConfigs, Serve: on((*Handlers).AlterConfigs)},
 		{Key: kmsg.AlterReplicaLogDirs, Min: 0, Max: 2, Resource: security.Cluster, Operation: security.Alter, Serve: on((*Handlers).AlterReplicaLogDirs)},
@@ -70,6 +70,7 @@ func Table() []Row {
 		{Key: kmsg.ListPartitionReassignments, Min: 0, Max: 0, Resource: security.Cluster, Operation: security.Describe, Serve: on((*Handlers).ListPartitionReassignments)},
 		{Key: kmsg.OffsetDelete, Min: 0, Max: 0, Resource: security.Group, Operation: security.Delete, Serve: on((*Handlers).OffsetDelete)},
 		{Key: kmsg.AlterPartition, Min: 0, Max: 3, Resource: security.Cluster, Operation: security.ClusterAction, Serve: on((*Handlers).AlterPartition)},
+		{Key: kmsg.UpdateFeatures, Min: 0, Max: 2, Resource: security.Cluster, Operation: security.Alter, Serve: on((*Handlers).UpdateFeatures)},
 		{Key: kmsg.DescribeCluster, Min: 0, Max: 1, Resource: security.Cluster, Operation: security.Describe, Serve: on((*Handlers).DescribeCluster)},
 		{Key: kmsg.DescribeProducers, Min: 0, Max: 0, Resource: security.Topic, Operation: security.Read, Serve: on((*Handlers).DescribeProducers)},
 		{Key: kmsg.DescribeTransactions, Min: 0, Max: 0, Resource: security.TransactionalID, Operation: security.Describe, Serve: on((*Handlers).DescribeTransactions)},

@@ -18,6 +18,7 @@ type AppendOptions struct {
 	LeaderEpoch int32
 	Origin      record.Origin // Client or Coordinator
 	Guard       Guard         // of a verified transaction, or zero
+	Raised      bool          // markers are of an epoch above that of their transaction
 	Legacy      bool          // Produce below version 3: the payload may be a message set of magic 0 or 1
 	RefuseZstd  bool          // Produce below version 7
 }
@@ -177,7 +178,7 @@ func (l *Log) appendChecked(k *record.Checked, cfg *config.Topic, o *AppendOptio
 	if err != nil {
 		return failedAppend(), err
 	}
-	p := l.producers.state.Prepare(o.Origin, o.Guard)
+	p := l.producers.state.Prepare(o.Origin, o.Guard, o.Raised)
 	v, err := p.Check(a.Batch)
 	if err != nil {
 		return failedAppend(), err

@@ -171,7 +171,7 @@ func (l *Log) appendRun(r run) error {
 	if err != nil {
 		return err
 	}
-	p := l.producers.state.Prepare(record.Replication, 0)
+	p := l.producers.state.Prepare(record.Replication, 0, false)
 	err = eachBatch(r.bytes, func(raw []byte, in batchInfo) error {
 		if in.magic < 2 {
 			return nil

@@ -16,11 +16,11 @@ func (l *Log) StartVerification(producerID int64, sequence int32, epoch int16) G
 	return l.producers.state.StartVerification(producerID, sequence, epoch, l.clock.NowMs())
 }
 
-// HasOngoingTransaction says whether the producer has a transaction open here.
-func (l *Log) HasOngoingTransaction(producerID int64) bool {
+// HasOngoingTransaction says whether the producer has a transaction of an epoch, or of a later one, open here.
+func (l *Log) HasOngoingTransaction(producerID int64, epoch int16) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.producers.state.HasOngoingTransaction(producerID)
+	return l.producers.state.HasOngoingTransaction(producerID, epoch)
 }
 
 // ActiveProducers lists the producers by id.

@@ -264,7 +264,7 @@ func (p *producers) replay(s *segment, from, limit int64) error {
 // apply replays one batch; aborted is told of a transaction that it aborts, before that is complete. What does not fit the state is
 // logged and applied all the same, or left out if it cannot be read.
 func (p *producers) apply(s *segment, b record.Batch, aborted func(AbortedTxn)) {
-	a := p.state.Prepare(record.Replication, 0)
+	a := p.state.Prepare(record.Replication, 0, false)
 	_, err := a.Check(b)
 	if err == nil {
 		a.Update()

@@ -95,8 +95,8 @@ func TestTransactions(t *testing.T) {
 		t.Fatal(err)
 	}
 	lso(8, 7)
-	if !l.HasOngoingTransaction(1) || l.HasOngoingTransaction(3) {
-		t.Errorf("ongoing: 1 %v, 3 %v", l.HasOngoingTransaction(1), l.HasOngoingTransaction(3))
+	if !l.HasOngoingTransaction(1, 0) || l.HasOngoingTransaction(3, 0) {
+		t.Errorf("ongoing: 1 %v, 3 %v", l.HasOngoingTransaction(1, 0), l.HasOngoingTransaction(3, 0))
 	}
 	if all, err := l.AbortedTransactions(0, 100); err != nil || fmt.Sprint(all) != "[{1 1 4 2}]" {
 		t.Errorf("aborted after the truncation: %v %v", all, err)

@@ -23,9 +23,11 @@ type Verdict struct {
 // Append is what one append, of one or many batches, does to the producers. Nothing is done before Update. A Manager has one at a
 // time: Prepare ends the one before.
 type Append struct {
-	m         *Manager
-	origin    record.Origin
-	guard     Guard
+	m      *Manager
+	origin record.Origin
+	guard  Guard
+	// raised: markers are of an epoch above that of their transaction (KIP-890, transaction version 2). One that is not above the open transaction's is of an earlier one.
+	raised    bool
 	producers []appendInfo
 	byID      map[int64]int // index into producers, once there are many
 	completed []CompletedTxn
@@ -45,13 +47,14 @@ type appendInfo struct {
 	started    []txn
 }
 
-// Prepare begins an append. The guard is what StartVerification returned for the request, or zero.
-func (m *Manager) Prepare(origin record.Origin, guard Guard) *Append {
+// Prepare begins an append. The guard is what StartVerification returned for the request, or zero. raised says that its markers are of transaction version 2: of an epoch
+// above that of the transaction they end.
+func (m *Manager) Prepare(origin record.Origin, guard Guard, raised bool) *Append {
 	a := &m.append
 	if cap(a.producers) > 64 || cap(a.completed) > 64 {
 		a.producers, a.completed = nil, nil
 	}
-	*a = Append{m: m, origin: origin, guard: guard, producers: a.producers[:0], completed: a.completed[:0]}
+	*a = Append{m: m, origin: origin, guard: guard, raised: raised, producers: a.producers[:0], completed: a.completed[:0]}
 	return a
 }
 
@@ -85,10 +88,10 @@ func (a *Append) Check(b record.Batch) (Verdict, error) {
 	return Verdict{}, err
 }
 
-// missesVerification: a transactional batch needs a transaction that is open here, or a guard.
+// missesVerification: a transactional batch needs a transaction of its epoch that is open here, or a guard.
 func (a *Append) missesVerification(b record.Batch, current *entry) bool {
 	return a.m.opts.VerificationEnabled && b.IsTransactional() && !b.IsControl() &&
-		(current == nil || !current.hasTxn()) && !a.m.verified(b.ProducerID(), a.guard)
+		!current.inTxn(b.ProducerEpoch()) && !a.m.verified(b.ProducerID(), a.guard)
 }
 
 // info finds or makes the producer's part of the append.
@@ -171,6 +174,10 @@ func (a *Append) endTxn(info *appendInfo, b record.Batch) error {
 		return err
 	}
 	u := &info.updated
+	if a.raised && a.origin != record.Replication && u.hasTxn() && b.ProducerEpoch() <= u.producerEpoch {
+		return refuse(kerr.InvalidProducerEpoch, "Epoch of the marker of producer %d at offset %d in partition %s is %d, and its open transaction has %d",
+			u.producerID, marker.Offset, a.m.label, b.ProducerEpoch(), u.producerEpoch)
+	}
 	if u.coordinatorEpoch > marker.CoordinatorEpoch {
 		err := refuse(kerr.TransactionCoordinatorFenced,
 			"Invalid coordinator epoch for producerId %d at offset %d in partition %s: %d (zombie), %d (current)",
@@ -291,7 +298,7 @@ func (a *Append) Warnings() []string { return a.warnings }
 // Replay applies batches that are in the log already, as when a log is loaded: prepare, check, update and complete in one. The
 // transaction index is not written. The map end offset moves to the end of the last batch.
 func (m *Manager) Replay(batches ...record.Batch) (completed []CompletedTxn, warnings []string, err error) {
-	a := m.Prepare(record.Replication, 0)
+	a := m.Prepare(record.Replication, 0, false)
 	for _, b := range batches {
 		if _, err := a.Check(b); err != nil {
 			return nil, nil, err

@@ -6,7 +6,7 @@
 //
 // An append goes in three steps, so that nothing changes unless the bytes are in the log:
 //
-//	a := m.Prepare(origin, guard)
+//	a := m.Prepare(origin, guard, false)
 //	for each batch, at the offsets it will have:
 //		v, err := a.Check(batch) // new, duplicate, or why not
 //	… write the bytes …

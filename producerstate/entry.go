@@ -44,6 +44,10 @@ func emptyEntry(producerID int64) entry {
 
 func (e *entry) hasTxn() bool { return e.txnFirstOffset != none }
 
+// inTxn says whether a transaction of an epoch, or of a later one, is open; e may be nil. Kafka 3.9 does not look at the epoch; since each transaction can have its own
+// (KIP-890), one that still waits for its marker must not take in records of the next.
+func (e *entry) inTxn(epoch int16) bool { return e != nil && e.hasTxn() && e.producerEpoch >= epoch }
+
 // batch returns the i-th remembered batch, oldest first.
 func (e *entry) batch(i uint8) *batchMeta { return &e.batches[(e.head+i)%batchesToRetain] }
 

@@ -69,7 +69,7 @@ func (k marker) batch() record.Batch {
 
 // appendOne goes all the way with one batch.
 func appendOne(m *Manager, origin record.Origin, guard Guard, b record.Batch) (Verdict, []CompletedTxn, error) {
-	a := m.Prepare(origin, guard)
+	a := m.Prepare(origin, guard, false)
 	v, err := a.Check(b)
 	if err != nil || v.Duplicate {
 		return v, nil, err

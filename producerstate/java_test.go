@@ -9,6 +9,7 @@ import (
 	"io"
 	"math/rand"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -159,7 +160,7 @@ func (p *player) append(origin string, guarded bool, batches []string, num func(
 			guard = p.m.VerificationGuard(pid)
 		}
 		if a == nil {
-			a = p.m.Prepare(o, guard)
+			a = p.m.Prepare(o, guard, false)
 		}
 		v, err := a.Check(b)
 		var ke *kerr.Error
@@ -220,22 +221,49 @@ func TestAgainstJava(t *testing.T) {
 	}
 	seen := map[string]int{}
 	var p player
-	first := 0
+	first, compared := 0, 0
+	apart := false
 	for i, op := range ops {
 		if strings.HasPrefix(op, "new") {
-			first = i
+			first, apart = i, false
 		}
+		// From where a producer comes with a later epoch than that of its open transaction Kafka 3.9 goes another way: it would take the records into that transaction.
+		if apart = apart || p.m != nil && p.laterEpoch(op); apart {
+			continue
+		}
+		compared++
 		got := p.run(t, op)
 		seen[strings.Join(strings.Fields(got)[:min(2, len(strings.Fields(got)))], " ")]++
 		if got += " |" + p.dump(); got != want[i] {
 			t.Fatalf("%s\n got %s\nwant %s", strings.Join(ops[first:i+1], "\n"), got, want[i])
 		}
 	}
+	if compared < len(ops)/2 {
+		t.Errorf("%d of %d operations compared", compared, len(ops))
+	}
 	for _, r := range []string{"err 45", "err 47", "err 48", "err 52", "guard", "none"} {
 		if seen[r] == 0 {
 			t.Errorf("no operation ends with %q", r)
 		}
 	}
+}
+
+// laterEpoch says whether an operation is about records of a later epoch than that of their producer's open transaction.
+func (p *player) laterEpoch(op string) bool {
+	f := strings.Fields(op)
+	later := func(pid, epoch string) bool {
+		id, err := strconv.ParseInt(pid, 10, 64)
+		n, err2 := strconv.ParseInt(epoch, 10, 16)
+		e := p.m.producers[id]
+		return err == nil && err2 == nil && e != nil && e.hasTxn() && e.producerEpoch < int16(n)
+	}
+	if f[0] == "verify" {
+		return later(f[1], f[3])
+	}
+	return f[0] == "append" && f[1] != "replication" && slices.ContainsFunc(f[3:], func(b string) bool {
+		d := strings.Split(b, ":")
+		return d[0] == "d" && later(d[1], d[2])
+	})
 }
 
 func readLines(t *testing.T, file string) []string {

@@ -137,10 +137,9 @@ func (m *Manager) updateOldestTxn() {
 	m.oldestTxnMs.Store(last)
 }
 
-// HasOngoingTransaction says whether the producer has a transaction open here.
-func (m *Manager) HasOngoingTransaction(producerID int64) bool {
-	e := m.producers[producerID]
-	return e != nil && e.hasTxn()
+// HasOngoingTransaction says whether the producer has a transaction of an epoch, or of a later one, open here. One of an earlier epoch may still wait for its marker.
+func (m *Manager) HasOngoingTransaction(producerID int64, epoch int16) bool {
+	return m.producers[producerID].inTxn(epoch)
 }
 
 // RemoveExpired forgets producers without an ongoing transaction whose last timestamp, which is the producer's own, is older than

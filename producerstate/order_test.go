@@ -36,7 +36,7 @@ func TestSnapshotOrderAsJava(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			a := m.Prepare(record.Replication, 0)
+			a := m.Prepare(record.Replication, 0, false)
 			if _, err := a.Check(record.Batch(raw)); err != nil {
 				t.Fatal(err)
 			}

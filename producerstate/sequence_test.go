@@ -98,7 +98,7 @@ func TestCheckChangesNothing(t *testing.T) {
 	// The write fails: Update is never called.
 	for _, b := range []record.Batch{data{pid: 1, seq: 1, offset: 1, txn: true}.batch(), data{pid: 2, offset: 1, txn: true}.batch(),
 		marker{pid: 1, offset: 1}.batch(), data{pid: 3, offset: 1}.batch()} {
-		if _, err := m.Prepare(record.Coordinator, guard).Check(b); err != nil {
+		if _, err := m.Prepare(record.Coordinator, guard, false).Check(b); err != nil {
 			t.Fatal(err)
 		}
 		if string(before) != string(m.EncodeSnapshot()) || m.VerificationGuard(2) != guard || m.Len() != 1 {
@@ -119,7 +119,7 @@ func TestOriginsCheckDifferently(t *testing.T) {
 	mustAppend(t, m, record.Coordinator, data{pid: 1, epoch: 2, seq: 0, offset: 2}.batch())
 	mustRefuse(t, m, record.Coordinator, data{pid: 1, epoch: 1, seq: 0, offset: 3}.batch(), kerr.InvalidProducerEpoch)
 	// The leader has accepted it: apply, warn.
-	a := m.Prepare(record.Replication, 0)
+	a := m.Prepare(record.Replication, 0, false)
 	for _, b := range []record.Batch{data{pid: 1, epoch: 1, seq: 77, offset: 3}.batch(), data{pid: 1, epoch: 1, seq: 99, offset: 4}.batch()} {
 		if v, err := a.Check(b); err != nil || v.Duplicate {
 			t.Fatal(v, err)
@@ -142,7 +142,7 @@ func TestOriginsCheckDifferently(t *testing.T) {
 // A follower's append holds many batches of many producers: each is judged by the ones before it in the same append.
 func TestOneAppendOfManyBatches(t *testing.T) {
 	m := New("t-0", testOptions())
-	a := m.Prepare(record.Replication, 0)
+	a := m.Prepare(record.Replication, 0, false)
 	offset := int64(0)
 	for round := range int32(7) {
 		for pid := range int64(20) {
@@ -161,7 +161,7 @@ func TestOneAppendOfManyBatches(t *testing.T) {
 	}
 	for pid := range int64(20) {
 		for round := range int32(7) {
-			v, err := m.Prepare(record.Client, 0).Check(data{pid: pid, seq: 2 * round, n: 2, offset: offset}.batch())
+			v, err := m.Prepare(record.Client, 0, false).Check(data{pid: pid, seq: 2 * round, n: 2, offset: offset}.batch())
 			if round < 2 && !errors.Is(err, kerr.OutOfOrderSequenceNumber) {
 				t.Fatalf("round %d is not the last five: %v", round, err)
 			}
@@ -181,13 +181,13 @@ func TestAppendDoesNotAllocate(t *testing.T) {
 		b.SetBaseOffset(int64(seq))
 		b[53], b[54], b[55], b[56] = byte(seq>>24), byte(seq>>16), byte(seq>>8), byte(seq)
 		seq += 3
-		a := m.Prepare(record.Client, 0)
+		a := m.Prepare(record.Client, 0, false)
 		if v, err := a.Check(b); err != nil || v.Duplicate {
 			t.Fatal(v, err)
 		}
 		a.Update()
 		m.UpdateMapEndOffset(b.NextOffset())
-		if v, err := m.Prepare(record.Client, 0).Check(b); err != nil || !v.Duplicate {
+		if v, err := m.Prepare(record.Client, 0, false).Check(b); err != nil || !v.Duplicate {
 			t.Fatal(v, err)
 		}
 	})

@@ -61,7 +61,7 @@ func TestCoordinatorEpochFences(t *testing.T) {
 	mustAppend(t, m, record.Coordinator, marker{pid: 1, coordinator: 5, offset: 1}.batch())
 	mustAppend(t, m, record.Coordinator, marker{pid: 1, epoch: 2, coordinator: 6, offset: 2}.batch())
 	mustRefuse(t, m, record.Coordinator, marker{pid: 1, epoch: 1, coordinator: 6, offset: 3}.batch(), kerr.InvalidProducerEpoch)
-	a := m.Prepare(record.Replication, 0)
+	a := m.Prepare(record.Replication, 0, false)
 	if _, err := a.Check(marker{pid: 1, epoch: 2, coordinator: 1, offset: 3}.batch()); err != nil || len(a.Warnings()) != 1 {
 		t.Fatal(err, a.Warnings())
 	}
@@ -85,7 +85,7 @@ func TestUnstableUntilMarkerIsReplicated(t *testing.T) {
 	wantUnstable(t, m, 10)
 
 	// pid 2 aborts first: its entry of the index must name pid 1's offset, which is below its own.
-	a := m.Prepare(record.Coordinator, 0)
+	a := m.Prepare(record.Coordinator, 0, false)
 	if _, err := a.Check(marker{pid: 2, offset: 12}.batch()); err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func TestUnstableUntilMarkerIsReplicated(t *testing.T) {
 	}
 	wantUnstable(t, m, 10)
 
-	a = m.Prepare(record.Coordinator, 0)
+	a = m.Prepare(record.Coordinator, 0, false)
 	if _, err := a.Check(marker{pid: 1, offset: 13, commit: true}.batch()); err != nil {
 		t.Fatal(err)
 	}

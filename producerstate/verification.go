@@ -17,7 +17,7 @@ type verification struct {
 // StartVerification returns the guard with which to append a transactional batch after the coordinator has confirmed the
 // transaction, or zero when the producer's transaction is open already and no question is needed.
 func (m *Manager) StartVerification(producerID int64, sequence int32, epoch int16, nowMs int64) Guard {
-	if m.HasOngoingTransaction(producerID) {
+	if m.HasOngoingTransaction(producerID, epoch) {
 		return 0
 	}
 	v := m.verification[producerID]

@@ -109,3 +109,38 @@ func TestVerificationDisabled(t *testing.T) {
 	m.SetOptions(testOptions())
 	mustAppend(t, m, record.Client, data{pid: 1, txn: true}.batch())
 }
+
+// The client hears that its transaction is committed before the marker is here, and goes on with the next epoch (KIP-890): the transaction that is still open must not take in its
+// records.
+func TestNextEpochIsNotInTheOpenTransaction(t *testing.T) {
+	m := verifying()
+	if _, _, err := appendOne(m, record.Client, m.StartVerification(1, 0, 4, testNow), data{pid: 1, epoch: 4, txn: true}.batch()); err != nil {
+		t.Fatal(err)
+	}
+	next := data{pid: 1, epoch: 5, offset: 1, txn: true}.batch()
+	mustRefuse(t, m, record.Client, next, kerr.InvalidTxnState)
+	guard := m.StartVerification(1, 0, 5, testNow)
+	if guard == 0 {
+		t.Fatal("the coordinator is not asked about the next transaction")
+	}
+	mustAppend(t, m, record.Coordinator, marker{pid: 1, epoch: 5, commit: true, offset: 1}.batch())
+	if _, _, err := appendOne(m, record.Client, guard, data{pid: 1, epoch: 5, offset: 2, txn: true}.batch()); !errors.Is(err, kerr.InvalidTxnState) {
+		t.Fatal("the marker uses up the guard", err)
+	}
+	late := data{pid: 1, epoch: 4, seq: 1, offset: 2, txn: true}.batch()
+	if _, _, err := appendOne(m, record.Client, m.StartVerification(1, 1, 4, testNow), late); !errors.Is(err, kerr.InvalidProducerEpoch) {
+		t.Fatal("a late batch:", err)
+	}
+	if _, _, err := appendOne(m, record.Client, m.StartVerification(1, 0, 5, testNow), data{pid: 1, epoch: 5, offset: 2, txn: true}.batch()); err != nil {
+		t.Fatal(err)
+	}
+	// The marker of the transaction before comes once more, after its answer was lost and a second one was answered: it must not end this transaction.
+	again := m.Prepare(record.Coordinator, 0, true)
+	if _, err := again.Check(marker{pid: 1, epoch: 5, commit: true, offset: 3}.batch()); !errors.Is(err, kerr.InvalidProducerEpoch) {
+		t.Fatal("a late marker:", err)
+	}
+	own := m.Prepare(record.Coordinator, 0, true)
+	if _, err := own.Check(marker{pid: 1, epoch: 6, commit: true, offset: 3}.batch()); err != nil {
+		t.Fatal(err)
+	}
+}

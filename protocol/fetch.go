@@ -52,7 +52,7 @@ func NewFetchResult(topic string, id [16]byte, partition int32) FetchResult {
 	}
 }
 
-// FetchResponse is the answer to a Fetch request, versions 0 to 17. Its records stay where they are: AppendFrame gives the bytes between them.
+// FetchResponse is the answer to a Fetch request, versions 0 to 18. Its records stay where they are: AppendFrame gives the bytes between them.
 // Results keep their order, as Apache's do: only those of one topic that follow each other share an entry.
 type FetchResponse struct {
 	Version       int16

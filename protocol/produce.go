@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// ProduceHead is what precedes the topics of a Produce request, versions 0 to 11.
+// ProduceHead is what precedes the topics of a Produce request, versions 0 to 13.
 type ProduceHead struct {
 	// TransactionalID aliases the request; nil when null or before version 3.
 	TransactionalID []byte
@@ -15,7 +15,8 @@ type ProduceHead struct {
 
 // ProducePart is one partition of a Produce request. Topic and Records alias the request.
 type ProducePart struct {
-	Topic     []byte
+	Topic     []byte   // before version 13
+	TopicID   [16]byte // from version 13 on
 	Partition int32
 	// Records is nil when the field is null, which no client may send.
 	Records []byte
@@ -33,9 +34,15 @@ func ReadProduce(version int16, body []byte, parts []ProducePart) (h ProduceHead
 	h.Acks = r.int16()
 	h.TimeoutMs = r.int32()
 	for topics := r.arrayLen(); topics > 0 && !r.bad; topics-- {
-		topic := r.str(false)
+		var topic []byte
+		var id [16]byte
+		if version >= 13 {
+			copy(id[:], r.span(len(id)))
+		} else {
+			topic = r.str(false)
+		}
 		for n := r.arrayLen(); n > 0 && !r.bad; n-- {
-			p := ProducePart{Topic: topic, Partition: r.int32(), Records: r.bytes()}
+			p := ProducePart{Topic: topic, TopicID: id, Partition: r.int32(), Records: r.bytes()}
 			r.tags()
 			parts = append(parts, p)
 		}

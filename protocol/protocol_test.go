@@ -29,7 +29,7 @@ func readProduceRef(version int16, body []byte) (ProduceHead, []ProducePart, err
 	var parts []ProducePart
 	for _, t := range q.Topics {
 		for _, p := range t.Partitions {
-			parts = append(parts, ProducePart{Topic: []byte(t.Topic), Partition: p.Partition, Records: p.Records})
+			parts = append(parts, ProducePart{Topic: []byte(t.Topic), TopicID: t.TopicID, Partition: p.Partition, Records: p.Records})
 		}
 	}
 	return h, parts, nil
@@ -54,7 +54,7 @@ func compareProduce(t interface {
 	}
 	for i := range parts {
 		a, b := parts[i], rparts[i]
-		if !bytes.Equal(a.Topic, b.Topic) || a.Partition != b.Partition || !bytes.Equal(a.Records, b.Records) || (a.Records == nil) != (b.Records == nil) {
+		if !bytes.Equal(a.Topic, b.Topic) || a.TopicID != b.TopicID || a.Partition != b.Partition || !bytes.Equal(a.Records, b.Records) || (a.Records == nil) != (b.Records == nil) {
 			t.Fatalf("v%d part %d: %+v, kmsg's %+v", version, i, a, b)
 		}
 	}
@@ -81,6 +81,7 @@ func TestReadProduceEqualsKmsg(t *testing.T) {
 		for range rapid.IntRange(0, 4).Draw(t, "topics") {
 			topic := kmsg.NewProduceRequestTopic()
 			topic.Topic = rapid.StringN(0, 12, -1).Draw(t, "topic")
+			topic.TopicID = [16]byte{rapid.Byte().Draw(t, "id"), 15: 7}
 			for range rapid.IntRange(0, 4).Draw(t, "partitions") {
 				p := kmsg.NewProduceRequestTopicPartition()
 				p.Partition = rapid.Int32().Draw(t, "partition")
@@ -91,7 +92,7 @@ func TestReadProduceEqualsKmsg(t *testing.T) {
 			}
 			q.Topics = append(q.Topics, topic)
 		}
-		v := int16(rapid.IntRange(0, 11).Draw(t, "version2"))
+		v := int16(rapid.IntRange(0, 13).Draw(t, "version2"))
 		body := produceBody(v, &q)
 		compareProduce(t, v, body)
 		compareProduce(t, v, body[:rapid.IntRange(0, len(body)).Draw(t, "cut")])
@@ -106,11 +107,11 @@ func FuzzReadProduce(f *testing.F) {
 	p.Records = []byte("records")
 	topic.Partitions = append(topic.Partitions, p)
 	q.Topics = append(q.Topics, topic)
-	for v := int16(0); v <= 11; v++ {
+	for v := int16(0); v <= 13; v++ {
 		f.Add(v, produceBody(v, &q))
 	}
 	f.Fuzz(func(t *testing.T, version int16, body []byte) {
-		if version < 0 || version > 11 {
+		if version < 0 || version > 13 {
 			return
 		}
 		compareProduce(t, version, body)
@@ -138,7 +139,7 @@ func TestReadProduceDoesNotAllocate(t *testing.T) {
 
 func TestProduceResponseEqualsKmsg(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		v := int16(rapid.IntRange(0, 11).Draw(t, "version"))
+		v := int16(rapid.IntRange(0, 13).Draw(t, "version"))
 		ref := kmsg.NewProduceResponse()
 		ref.Version = v
 		ref.ThrottleMillis = rapid.Int32().Draw(t, "throttle")
@@ -146,6 +147,9 @@ func TestProduceResponseEqualsKmsg(t *testing.T) {
 		for i := range rapid.IntRange(0, 3).Draw(t, "topics") {
 			topic := kmsg.NewProduceResponseTopic()
 			topic.Topic = string(rune('a' + i))
+			if v >= 13 {
+				topic.TopicID = [16]byte{byte(i + 1)}
+			}
 			for range rapid.IntRange(1, 3).Draw(t, "partitions") {
 				p := kmsg.NewProduceResponseTopicPartition()
 				p.Partition = rapid.Int32().Draw(t, "partition")
@@ -153,7 +157,7 @@ func TestProduceResponseEqualsKmsg(t *testing.T) {
 				p.BaseOffset = rapid.Int64().Draw(t, "base")
 				p.LogAppendTime = rapid.Int64().Draw(t, "time")
 				p.LogStartOffset = rapid.Int64().Draw(t, "start")
-				r := ProduceResult{Topic: []byte(topic.Topic), Partition: p.Partition, ErrorCode: p.ErrorCode, BaseOffset: p.BaseOffset,
+				r := ProduceResult{Topic: []byte(topic.Topic), TopicID: topic.TopicID, Partition: p.Partition, ErrorCode: p.ErrorCode, BaseOffset: p.BaseOffset,
 					LogAppendTime: p.LogAppendTime, LogStartOffset: p.LogStartOffset, Leader: NoLeaderHint}
 				for range rapid.IntRange(0, 2).Draw(t, "errors") {
 					e := kmsg.NewProduceResponseTopicPartitionErrorRecord()
@@ -199,7 +203,7 @@ func (m memRecords) Release()                                {}
 
 func TestFetchResponseEqualsKmsg(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		v := int16(rapid.IntRange(0, 17).Draw(t, "version"))
+		v := int16(rapid.IntRange(0, 18).Draw(t, "version"))
 		ref := kmsg.NewFetchResponse()
 		ref.Version = v
 		own := FetchResponse{Version: v}

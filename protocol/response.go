@@ -28,6 +28,7 @@ type RecordError struct {
 // ProduceResult is the answer for one partition.
 type ProduceResult struct {
 	Topic          []byte
+	TopicID        [16]byte // from version 13 on, instead of the name
 	Partition      int32
 	ErrorCode      int16
 	BaseOffset     int64 // -1 on error
@@ -38,7 +39,7 @@ type ProduceResult struct {
 	Leader         LeaderHint
 }
 
-// ProduceResponse is the answer to a Produce request, versions 0 to 11. It encodes what kmsg's does, without allocating.
+// ProduceResponse is the answer to a Produce request, versions 0 to 13. It encodes what kmsg's does, without allocating.
 // Results of one topic lie side by side.
 type ProduceResponse struct {
 	Version       int16
@@ -55,17 +56,21 @@ func (p *ProduceResponse) AppendTo(dst []byte) []byte {
 	w := writer{b: dst, flexible: p.IsFlexible()}
 	topics := 0
 	for i := range p.Results {
-		if i == 0 || string(p.Results[i].Topic) != string(p.Results[i-1].Topic) {
+		if i == 0 || !p.Results[i].sameTopic(&p.Results[i-1]) {
 			topics++
 		}
 	}
 	w.arrayLen(topics)
 	for i := 0; i < len(p.Results); {
 		end := i + 1
-		for end < len(p.Results) && string(p.Results[end].Topic) == string(p.Results[i].Topic) {
+		for end < len(p.Results) && p.Results[end].sameTopic(&p.Results[i]) {
 			end++
 		}
-		w.str(p.Results[i].Topic)
+		if p.Version >= 13 {
+			w.b = append(w.b, p.Results[i].TopicID[:]...)
+		} else {
+			w.str(p.Results[i].Topic)
+		}
 		w.arrayLen(end - i)
 		for ; i < end; i++ {
 			p.appendResult(&w, &p.Results[i])
@@ -79,6 +84,10 @@ func (p *ProduceResponse) AppendTo(dst []byte) []byte {
 		w.nodeEndpoints(p.NodeEndpoints)
 	}
 	return w.b
+}
+
+func (r *ProduceResult) sameTopic(o *ProduceResult) bool {
+	return string(r.Topic) == string(o.Topic) && r.TopicID == o.TopicID
 }
 
 func (p *ProduceResponse) appendResult(w *writer, r *ProduceResult) {

@@ -25,13 +25,17 @@ const (
 type Append struct {
 	Topic     []byte
 	Partition int32
-	Records   []byte
+	// TopicID is the id that the request has the topic by, zero if it has a name.
+	TopicID metadata.TopicID
+	Records []byte
 	// Version is the version of the Produce request, on which some checks depend.
 	Version int16
 	// Origin is Client, or Coordinator for what this broker writes itself: offset commits, transaction states, markers.
 	Origin record.Origin
 	// Guard is that of a verified transaction, or zero.
 	Guard Guard
+	// Raised says of markers that their epoch is above that of the transaction they end (transaction version 2).
+	Raised bool
 
 	Err            error // nil on success
 	FirstOffset    int64 // -1 on error
@@ -83,6 +87,11 @@ func (p *Partition) append(acks int16, a *Append) {
 		a.fail(err)
 		return
 	}
+	if id := log.TopicID(); !a.TopicID.IsZero() && !id.IsZero() && id != a.TopicID {
+		p.leadership.RUnlock()
+		a.fail(kerr.UnknownTopicID) // another topic had the name, or has it
+		return
+	}
 	if acks == AcksAll {
 		if need := p.minISR(); len(p.state.ISR) < need {
 			isr := p.state.ISR
@@ -94,7 +103,7 @@ func (p *Partition) append(acks int16, a *Append) {
 	}
 	a.tenure = p.tenure
 	brokerEpoch := p.brokerEpoch
-	info, err := log.AppendUnsynced(a.Records, logstore.AppendOptions{LeaderEpoch: p.state.LeaderEpoch, Origin: a.Origin, Guard: a.Guard, Legacy: a.Version < 3, RefuseZstd: a.Version < 7})
+	info, err := log.AppendUnsynced(a.Records, logstore.AppendOptions{LeaderEpoch: p.state.LeaderEpoch, Origin: a.Origin, Guard: a.Guard, Raised: a.Raised, Legacy: a.Version < 3, RefuseZstd: a.Version < 7})
 	var moved bool
 	if err == nil && !info.MustSync {
 		moved = p.advanceHighWatermark()

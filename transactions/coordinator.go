@@ -39,6 +39,8 @@ type Options struct {
 	NextID func() (int64, error)
 	// PeerAddr is where a live broker listens for brokers.
 	PeerAddr func(id int32) (string, bool)
+	// Level is the finalized level of transaction.version.
+	Level func() int16
 	// Exists asks ZooKeeper whether a partition exists.
 	Exists func(ctx context.Context, tp metadata.TopicPartition) (bool, error)
 	// Peer says how to reach brokers.
@@ -129,12 +131,8 @@ func (c *Coordinator) InitProducer(ctx context.Context, id string, timeoutMs int
 	case timeoutMs <= 0 || int64(timeoutMs) > c.o.Config.MaxTimeout.Milliseconds():
 		return none, kerr.InvalidTransactionTimeout
 	}
-	type outcome struct {
-		p   Producer
-		err error
-	}
-	r, err := on(ctx, c, id, func(s *shard, answer func(outcome)) {
-		s.initProducer(id, timeoutMs, expected, func(p Producer, err error) { answer(outcome{p, err}) })
+	r, err := on(ctx, c, id, func(s *shard, answer func(produced)) {
+		s.initProducer(id, timeoutMs, expected, func(p Producer, err error) { answer(produced{p, err}) })
 	})
 	if err != nil {
 		return none, err
@@ -142,14 +140,35 @@ func (c *Coordinator) InitProducer(ctx context.Context, id string, timeoutMs int
 	return r.p, r.err
 }
 
-// AddPartitions takes partitions into the producer's transaction, and begins one if there is none.
-func (c *Coordinator) AddPartitions(ctx context.Context, id string, p Producer, parts []metadata.TopicPartition) error {
-	return outcomeOf(ctx, c, id, func(s *shard, answer func(error)) { s.addPartitions(id, p, parts, answer) })
+// AddPartitions takes partitions into the producer's transaction, and begins one if there is none. version is the transaction version that the client uses.
+func (c *Coordinator) AddPartitions(ctx context.Context, id string, p Producer, version int16, parts []metadata.TopicPartition) error {
+	return outcomeOf(ctx, c, id, func(s *shard, answer func(error)) { s.addPartitions(id, p, version, parts, answer) })
 }
 
 // End commits or aborts the producer's transaction. The decision is replicated when it returns; the markers follow.
 func (c *Coordinator) End(ctx context.Context, id string, p Producer, commit bool) error {
 	return outcomeOf(ctx, c, id, func(s *shard, answer func(error)) { s.end(id, p, commit, answer) })
+}
+
+// EndBumping is End for transaction version 2: it says who the producer is from then on.
+func (c *Coordinator) EndBumping(ctx context.Context, id string, p Producer, commit bool) (Producer, error) {
+	none := Producer{record.NoProducerID, record.NoProducerEpoch}
+	if id == "" {
+		return none, kerr.InvalidRequest
+	}
+	r, err := on(ctx, c, id, func(s *shard, answer func(produced)) {
+		s.endBumping(id, p, commit, func(p Producer, err error) { answer(produced{p, err}) })
+	})
+	if err != nil {
+		return none, err
+	}
+	return r.p, r.err
+}
+
+// produced is a producer, or why there is none.
+type produced struct {
+	p   Producer
+	err error
 }
 
 func outcomeOf(ctx context.Context, c *Coordinator, id string, f func(s *shard, answer func(error))) error {
@@ -186,22 +205,45 @@ func (c *Coordinator) VerifyHere(ctx context.Context, id string, p Producer, par
 	return r.each
 }
 
-// Verify asks the coordinator, wherever it is, whether partitions are in a transaction. abortable says that the client knows TRANSACTION_ABORTABLE. Kafka 3.9
-// AddPartitionsToTxnManager.
-func (c *Coordinator) Verify(ctx context.Context, id string, p Producer, parts []metadata.TopicPartition, abortable bool) []error {
-	out := c.ask(ctx, id, p, parts)
+// Client is what a client of partitions in transactions knows (Kafka 4.0 TransactionSupportedOperation).
+type Client int
+
+const (
+	// OldClient does not know TRANSACTION_ABORTABLE.
+	OldClient Client = iota
+	// AbortableClient does.
+	AbortableClient
+	// AddingClient uses transaction version 2: its partitions come into the transaction when their leaders ask.
+	AddingClient
+)
+
+const (
+	addRetryPause = 20 * time.Millisecond  // Kafka 4.0 add.partitions.to.txn.retry.backoff.ms
+	addRetryTime  = 100 * time.Millisecond // Kafka 4.0 add.partitions.to.txn.retry.backoff.max.ms
+)
+
+// Verify asks the coordinator, wherever it is, whether partitions are in a transaction, or lets it take them in for an AddingClient. Kafka 4.0 AddPartitionsToTxnManager.
+func (c *Coordinator) Verify(ctx context.Context, id string, p Producer, parts []metadata.TopicPartition, client Client) []error {
+	out := c.ask(ctx, id, p, parts, client)
+	// The markers of the producer's transaction before are often still on their way.
+	for waited := time.Duration(0); client == AddingClient && waited < addRetryTime && errors.Is(out[0], kerr.ConcurrentTransactions); waited += addRetryPause {
+		if c.o.Clock.Sleep(ctx, addRetryPause) != nil {
+			break
+		}
+		out = c.ask(ctx, id, p, parts, client)
+	}
 	for i, err := range out {
 		switch {
 		case errors.Is(err, kerr.ProducerFenced):
 			out[i] = kerr.InvalidProducerEpoch
-		case errors.Is(err, kerr.TransactionAbortable) && !abortable:
+		case errors.Is(err, kerr.TransactionAbortable) && client == OldClient:
 			out[i] = kerr.InvalidTxnState
 		}
 	}
 	return out
 }
 
-func (c *Coordinator) ask(ctx context.Context, id string, p Producer, parts []metadata.TopicPartition) []error {
+func (c *Coordinator) ask(ctx context.Context, id string, p Producer, parts []metadata.TopicPartition, client Client) []error {
 	out := make([]error, len(parts))
 	all := func(err error) []error {
 		for i := range out {
@@ -218,6 +260,9 @@ func (c *Coordinator) ask(ctx context.Context, id string, p Producer, parts []me
 		return all(kerr.CoordinatorNotAvailable)
 	}
 	if at.Leader == c.o.BrokerID {
+		if client == AddingClient {
+			return all(c.AddPartitions(ctx, id, p, Version2, parts))
+		}
 		return c.VerifyHere(ctx, id, p, parts)
 	}
 	if _, alive := c.o.PeerAddr(at.Leader); !alive {
@@ -226,7 +271,7 @@ func (c *Coordinator) ask(ctx context.Context, id string, p Producer, parts []me
 	q := kmsg.NewPtrAddPartitionsToTxnRequest()
 	q.Version = 5
 	qt := kmsg.NewAddPartitionsToTxnRequestTransaction()
-	qt.TransactionalID, qt.ProducerID, qt.ProducerEpoch, qt.VerifyOnly = id, p.ID, p.Epoch, true
+	qt.TransactionalID, qt.ProducerID, qt.ProducerEpoch, qt.VerifyOnly = id, p.ID, p.Epoch, client != AddingClient
 	set := map[metadata.TopicPartition]bool{}
 	for _, tp := range parts {
 		set[tp] = true
@@ -239,7 +284,7 @@ func (c *Coordinator) ask(ctx context.Context, id string, p Producer, parts []me
 	q.Transactions = append(q.Transactions, qt)
 	resp, err := c.peers.request(ctx, at.Leader, q, 4)
 	switch {
-	case errors.Is(err, kerr.UnsupportedVersion): // an older broker cannot be asked
+	case errors.Is(err, kerr.UnsupportedVersion) && client != AddingClient: // an older broker cannot be asked
 		c.o.Logger.Warn("The transaction coordinator does not verify partitions; records are taken without it", "broker", at.Leader)
 		return out
 	case err != nil:

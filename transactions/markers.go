@@ -20,6 +20,7 @@ type marker struct {
 	epoch    int32 // of the coordinator: the leader epoch of its partition
 	id       string
 	producer Producer
+	version  int16 // of the transaction
 	commit   bool
 	c        *change // what comes when all have it
 }
@@ -166,10 +167,10 @@ func (m *markers) lookAfter(todo []order) {
 // deliver sends one request with all markers that wait for a broker, each producer's in their order.
 func (m *markers) deliver(broker int32, todo []order) {
 	q := kmsg.NewPtrWriteTxnMarkersRequest()
-	q.Version = 1
+	q.Version = 2
 	for _, o := range todo {
 		qm := kmsg.NewWriteTxnMarkersRequestMarker()
-		qm.ProducerID, qm.ProducerEpoch, qm.Committed, qm.CoordinatorEpoch = o.m.producer.ID, o.m.producer.Epoch, o.m.commit, o.m.epoch
+		qm.ProducerID, qm.ProducerEpoch, qm.Committed, qm.CoordinatorEpoch, qm.TransactionVersion = o.m.producer.ID, o.m.producer.Epoch, o.m.commit, o.m.epoch, int8(o.m.version)
 		byTopic(o.parts, func(topic string, partitions []int32) {
 			qt := kmsg.NewWriteTxnMarkersRequestMarkerTopic()
 			qt.Topic, qt.Partitions = topic, partitions

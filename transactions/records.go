@@ -32,11 +32,16 @@ func byTopic(list []metadata.TopicPartition, f func(topic string, partitions []i
 	}
 }
 
-// stateRecord is a state as Apache 3.9 writes it, version 0: without partitions the list is null in Empty, and else empty.
-func stateRecord(id string, c *change) coordinator.KV {
+// stateRecord is a state as Apache writes it: with transaction.version 0 in version 0, as 3.9 does, and else in version 1, which 3.9 can read. A client that uses transaction version 2
+// unasked needs version 1 too, or the next coordinator would not know what it was told. Without partitions the list is null in Empty, and else empty.
+func stateRecord(id string, c *change, level int16) coordinator.KV {
 	k := kmsg.TxnMetadataKey{TransactionalID: id}
-	v := kmsg.TxnMetadataValue{ProducerID: c.producerID, ProducerEpoch: c.epoch, TimeoutMillis: c.timeoutMs, State: kmsg.TransactionState(c.state),
-		LastUpdateTimestamp: c.updateMs, StartTimestamp: c.startMs}
+	v := kmsg.NewTxnMetadataValue()
+	v.ProducerID, v.ProducerEpoch, v.TimeoutMillis, v.State = c.producerID, c.epoch, c.timeoutMs, kmsg.TransactionState(c.state)
+	v.LastUpdateTimestamp, v.StartTimestamp = c.updateMs, c.startMs
+	if level > 0 || c.version > 0 {
+		v.Version, v.PreviousProducerID, v.NextProducerID, v.ClientTransactionVersion = 1, c.lastProducer, c.nextProducer, c.version
+	}
 	if c.state != Empty {
 		v.Topics = []kmsg.TxnMetadataValueTopic{}
 		byTopic(topicPartitions(c.partitions), func(topic string, partitions []int32) {
@@ -72,8 +77,12 @@ func (s *shard) Replay(r *record.Record, _ int64) error {
 	if st := State(v.State); st < Empty || st > CompleteAbort {
 		return fmt.Errorf("transaction at %d has state %d", r.Offset, v.State)
 	}
-	t := &txn{id: k.TransactionalID, producerID: v.ProducerID, lastProducer: record.NoProducerID, epoch: v.ProducerEpoch, lastEpoch: record.NoProducerEpoch, timeoutMs: v.TimeoutMillis,
-		state: State(v.State), pending: noState, partitions: map[metadata.TopicPartition]bool{}, startMs: v.StartTimestamp, updateMs: v.LastUpdateTimestamp}
+	t := &txn{id: k.TransactionalID, producerID: v.ProducerID, lastProducer: record.NoProducerID, nextProducer: record.NoProducerID, epoch: v.ProducerEpoch,
+		lastEpoch: record.NoProducerEpoch, timeoutMs: v.TimeoutMillis, state: State(v.State), pending: noState, partitions: map[metadata.TopicPartition]bool{},
+		startMs: v.StartTimestamp, updateMs: v.LastUpdateTimestamp}
+	if v.Version > 0 {
+		t.lastProducer, t.nextProducer, t.version = v.PreviousProducerID, v.NextProducerID, v.ClientTransactionVersion
+	}
 	for _, vt := range v.Topics {
 		for _, p := range vt.Partitions {
 			t.partitions[metadata.TopicPartition{Topic: vt.Topic, Partition: p}] = true

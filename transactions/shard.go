@@ -34,10 +34,12 @@ type shard struct {
 	txns    map[string]*txn
 	logger  *slog.Logger
 	skipped int // records of later versions, while loading
+	// send brings a marker to the leaders of partitions; markersAnswered hears of it.
+	send func(m *marker, parts []metadata.TopicPartition)
 }
 
 func newShard(c *Coordinator, p host) *shard {
-	return &shard{c: c, p: p, txns: map[string]*txn{}, logger: p.Logger()}
+	return &shard{c: c, p: p, txns: map[string]*txn{}, logger: p.Logger(), send: c.markers.send}
 }
 
 // Loaded completes what was decided, and starts the clocks.
@@ -70,7 +72,7 @@ func (s *shard) write(t *txn, c *change, answer func(error), applied func(), fai
 		}
 	}
 	timeout := time.Duration(c.timeoutMs) * time.Millisecond
-	_, err := s.p.Append(record.NewBatchSpec(), replication.AcksAll, timeout, []coordinator.KV{stateRecord(t.id, c)}, func(err error) {
+	_, err := s.p.Append(record.NewBatchSpec(), replication.AcksAll, timeout, []coordinator.KV{stateRecord(t.id, c, s.c.o.Level())}, func(err error) {
 		switch {
 		case err != nil: // it is in the log, and may still come to count: until then the id stays busy
 			s.logger.Info("State of a transaction was not replicated in time", "transactionalId", t.id, "state", c.state.String(), "error", err)
@@ -120,8 +122,8 @@ func (s *shard) initProducer(id string, timeoutMs int32, expected *Producer, ans
 			answer(none, err)
 			return
 		}
-		t = &txn{id: id, producerID: producerID, lastProducer: record.NoProducerID, epoch: record.NoProducerEpoch, lastEpoch: record.NoProducerEpoch, timeoutMs: timeoutMs,
-			pending: noState, partitions: map[metadata.TopicPartition]bool{}, startMs: -1, updateMs: s.p.NowMs()}
+		t = &txn{id: id, producerID: producerID, lastProducer: record.NoProducerID, nextProducer: record.NoProducerID, epoch: record.NoProducerEpoch,
+			lastEpoch: record.NoProducerEpoch, timeoutMs: timeoutMs, pending: noState, partitions: map[metadata.TopicPartition]bool{}, startMs: -1, updateMs: s.p.NowMs()}
 		s.txns[id] = t
 	}
 	switch {
@@ -166,16 +168,19 @@ func (s *shard) fence(t *txn, answer func(error)) {
 		t.epoch++
 	}
 	t.lastEpoch = record.NoProducerEpoch
-	s.decide(t, PrepareAbort, answer, func() { t.fenceFailed = true })
+	c := t.to(PrepareAbort, s.p.NowMs())
+	c.version = 0 // also if the client's is another: its end of the transaction is no repetition of this one
+	s.decide(t, c, answer, func() { t.fenceFailed = true })
 }
 
-// decide writes how an ongoing transaction ends, and sends its markers once that is replicated.
-func (s *shard) decide(t *txn, how State, answer func(error), failed func()) {
-	s.write(t, t.to(how, s.p.NowMs()), answer, func() { s.complete(t) }, failed)
+// decide writes how a transaction ends, and sends its markers once that is replicated.
+func (s *shard) decide(t *txn, c *change, answer func(error), failed func()) {
+	s.write(t, c, answer, func() { s.complete(t) }, failed)
 }
 
-// addPartitions takes partitions into the transaction, and begins one if there is none. Kafka 3.9 TransactionCoordinator.handleAddPartitionsToTransaction.
-func (s *shard) addPartitions(id string, p Producer, parts []metadata.TopicPartition, answer func(error)) {
+// addPartitions takes partitions into the transaction, and begins one if there is none. version is the client's transaction version. Kafka 3.9
+// TransactionCoordinator.handleAddPartitionsToTransaction.
+func (s *shard) addPartitions(id string, p Producer, version int16, parts []metadata.TopicPartition, answer func(error)) {
 	t, err := s.current(id, p)
 	switch {
 	case err != nil:
@@ -191,7 +196,7 @@ func (s *shard) addPartitions(id string, p Producer, parts []metadata.TopicParti
 		return
 	}
 	c := t.to(Ongoing, s.p.NowMs())
-	c.partitions = maps.Clone(t.partitions)
+	c.version, c.partitions = version, maps.Clone(t.partitions)
 	for _, tp := range parts {
 		c.partitions[tp] = true
 	}
@@ -205,6 +210,8 @@ func (s *shard) addPartitions(id string, p Producer, parts []metadata.TopicParti
 func (s *shard) current(id string, p Producer) (*txn, error) {
 	t := s.txns[id]
 	switch {
+	case t != nil && p.ID >= 0 && p.ID == t.nextProducer:
+		return nil, kerr.ConcurrentTransactions // it takes over when the markers are there
 	case t == nil || t.producerID != p.ID:
 		return nil, kerr.InvalidProducerIDMapping
 	case t.epoch != p.Epoch:
@@ -235,17 +242,16 @@ func (s *shard) verify(id string, p Producer, parts []metadata.TopicPartition) (
 // end ends a transaction by the wish of its producer. Kafka 3.9 TransactionCoordinator.endTransaction.
 func (s *shard) end(id string, p Producer, commit bool, answer func(error)) {
 	t, err := s.current(id, p)
-	prepare, complete := PrepareAbort, CompleteAbort
-	if commit {
-		prepare, complete = PrepareCommit, CompleteCommit
-	}
+	prepare, complete := outcome(commit)
 	switch {
 	case err != nil:
 		answer(err)
 	case t.pending != noState:
 		answer(kerr.ConcurrentTransactions)
 	case t.state == Ongoing:
-		s.decide(t, prepare, answer, nil)
+		c := t.to(prepare, s.p.NowMs())
+		c.version = 0
+		s.decide(t, c, answer, nil)
 	case t.state == complete: // the answer was lost
 		answer(nil)
 	case t.state == prepare:
@@ -255,13 +261,55 @@ func (s *shard) end(id string, p Producer, commit bool, answer func(error)) {
 	}
 }
 
+func outcome(commit bool) (prepare, complete State) {
+	if commit {
+		return PrepareCommit, CompleteCommit
+	}
+	return PrepareAbort, CompleteAbort
+}
+
+// endBumping ends a transaction by the wish of a producer of transaction version 2, and answers who the producer is from then on. A transaction that was not begun may be
+// aborted too: the producer cannot know whether its first records began it. Kafka 4.0 TransactionCoordinator.endTransaction.
+func (s *shard) endBumping(id string, p Producer, commit bool, answer func(Producer, error)) {
+	t := s.txns[id]
+	refuse := func(err error) { answer(Producer{record.NoProducerID, record.NoProducerEpoch}, err) }
+	repeated := t != nil && t.repeats(p)
+	if !repeated {
+		if _, err := s.current(id, p); err != nil {
+			refuse(err)
+			return
+		}
+	}
+	prepare, complete := outcome(commit)
+	switch {
+	case t.pending != noState || t.state.decided():
+		refuse(kerr.ConcurrentTransactions)
+	case repeated && t.state == complete:
+		answer(t.producer(), nil)
+	case repeated || t.state != Ongoing && commit:
+		refuse(kerr.InvalidTxnState)
+	default:
+		c := t.to(prepare, s.p.NowMs())
+		if t.state != Ongoing {
+			c.startMs = c.updateMs
+		}
+		if err := c.bump(s.c.o.NextID); err != nil {
+			refuse(err)
+			return
+		}
+		s.decide(t, c, func(err error) {
+			if err != nil {
+				refuse(err)
+				return
+			}
+			answer(t.producer(), nil)
+		}, nil)
+	}
+}
+
 // complete sends the markers of a decided transaction and writes its end when all leaders have them. Until then the id is busy.
 func (s *shard) complete(t *txn) {
-	c := t.to(CompleteAbort, s.p.NowMs())
-	if t.state == PrepareCommit {
-		c.state = CompleteCommit
-	}
-	c.partitions = nil
+	c := t.complete(s.p.NowMs())
 	t.pending, t.sending, t.fenceFailed = c.state, c, false
 	s.sendMarkers(t, c, topicPartitions(t.partitions))
 }
@@ -274,7 +322,7 @@ func (s *shard) sendMarkers(t *txn, c *change, parts []metadata.TopicPartition) 
 		s.writeComplete(t, c)
 		return
 	}
-	s.c.markers.send(&marker{shard: s.p.ID(), epoch: s.p.Epoch(), id: t.id, producer: Producer{t.producerID, t.epoch}, commit: c.state == CompleteCommit, c: c}, parts)
+	s.send(&marker{shard: s.p.ID(), epoch: s.p.Epoch(), id: t.id, producer: Producer{t.producerID, t.epoch}, version: c.version, commit: c.state == CompleteCommit, c: c}, parts)
 }
 
 // markersAnswered takes what leaders say to markers of this coordinator's. Kafka 3.9 TransactionMarkerRequestCompletionHandler.
