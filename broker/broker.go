@@ -47,6 +47,8 @@ type Options struct {
 	Network Network
 	// Coordination is an embedded coordination server to use in place of an own one or of zookeeper.connect. It is dialled in memory.
 	Coordination *embedded.Server
+	// NewestFeatures finalizes all features at their highest level when a cluster is born, if its coordination is embedded. Apache 3.9 brokers could not join it.
+	NewestFeatures bool
 	// HTTP is the address of the HTTP port; empty = none.
 	HTTP string
 	// Authorizer says who may do what; nil = everybody everything.
@@ -61,6 +63,8 @@ type Broker struct {
 	logger  *slog.Logger // with the server's prefix
 	base    *slog.Logger
 	network Network
+	// newestFeatures: a cluster that this broker makes is born with all of them.
+	newestFeatures bool
 
 	embedded     *embedded.Server     // own one, or nil
 	zk           coordination.Options // of session
@@ -109,7 +113,7 @@ var ErrNoLogDirs = errors.New("all log directories have failed")
 
 // Start starts a broker and returns when it accepts connections; Ready tells when clients are served. An error leaves nothing running.
 func Start(ctx context.Context, o Options) (*Broker, error) {
-	b := &Broker{cfg: o.Config, fs: o.FS, clk: o.Clock, base: o.Logger, failed: make(chan error, 1), cache: metadata.NewCache()}
+	b := &Broker{cfg: o.Config, fs: o.FS, clk: o.Clock, base: o.Logger, failed: make(chan error, 1), cache: metadata.NewCache(), newestFeatures: o.NewestFeatures}
 	if b.fs == nil {
 		b.fs = vfs.OS()
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"gokafka/config"
 	"gokafka/coordination/znode"
 	"gokafka/metadata"
 	"gokafka/record"
@@ -119,6 +120,41 @@ func TestTransactionVersionIsFinalized(t *testing.T) {
 	}
 	if level, _ := finalized(t, cl); level != 0 {
 		t.Error("after the downgrade, level", level)
+	}
+}
+
+// A dev cluster is born with the newest features; one that is there keeps its own.
+func TestNewestFeatures(t *testing.T) {
+	born := func(dir string, newest bool) int16 {
+		cfg, err := config.NewBroker(map[string]string{"broker.id": "0", "listeners": "PLAINTEXT://127.0.0.1:0", "log.dirs": dir, "controlled.shutdown.enable": "false"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := Start(t.Context(), Options{Config: cfg, NewestFeatures: newest})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Stop(context.Background())
+		var level int16
+		eventually(t, "the features are read", func() bool {
+			l, epoch := finalized(t, client(t, b))
+			level = l
+			return epoch == 0
+		})
+		return level
+	}
+	old, dev := t.TempDir(), t.TempDir()
+	if l := born(old, false); l != 0 {
+		t.Error("level", l)
+	}
+	if l := born(old, true); l != 0 {
+		t.Error("a cluster that was there has got level", l)
+	}
+	if l := born(dev, true); l != 2 {
+		t.Error("a dev cluster has level", l)
+	}
+	if l := born(dev, false); l != 2 {
+		t.Error("and then level", l)
 	}
 }
 

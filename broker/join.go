@@ -188,7 +188,7 @@ func (b *Broker) reregister(ctx context.Context, g *coordination.Generation) (in
 func (b *Broker) controllerOptions() controller.Options {
 	return controller.Options{
 		BrokerID: b.cfg.ID, Session: b.session, Clock: b.clk, Logger: b.base.With(kafkalog.LoggerKey, "kafka.controller.KafkaController"),
-		InterBrokerListener: b.cfg.InterBrokerListener, ControlPlaneListener: b.cfg.ControlPlane, Register: b.reregister, Suspected: b.suspected, SupportedFeatures: finalizable,
+		InterBrokerListener: b.cfg.InterBrokerListener, ControlPlaneListener: b.cfg.ControlPlane, Register: b.reregister, Suspected: b.suspected, SupportedFeatures: finalizable, BirthFeatures: b.birthFeatures(),
 		DeleteTopicEnable: b.cfg.DeleteTopics, UncleanLeaderElection: func() bool { return b.settings.Broker().UncleanElection },
 		AutoLeaderRebalance: b.cfg.AutoLeaderRebalance, LeaderImbalanceCheck: b.cfg.LeaderImbalanceCheckInterval, LeaderImbalancePerBrokerPct: int(b.cfg.LeaderImbalancePercentage),
 		Dial: b.network.Dial, SocketTimeout: b.cfg.ControllerSocketTimeout, RequestTimeout: b.cfg.RequestTimeout,

@@ -28,6 +28,18 @@ const transactionFeature = "transaction.version"
 // finalizable are the features that may be finalized for a cluster of such brokers. It is never written.
 var finalizable = map[string]controller.FeatureRange{transactionFeature: {Min: 1, Max: transactions.Version2}}
 
+// birthFeatures are those that a cluster that this broker makes is born with.
+func (b *Broker) birthFeatures() map[string]int16 {
+	if !b.newestFeatures || !b.cfg.Embedded {
+		return nil
+	}
+	out := map[string]int16{}
+	for name, r := range finalizable {
+		out[name] = r.Max
+	}
+	return out
+}
+
 // supportedFeatures is what this broker registers: what may be finalized, and what it serves as soon as all others do.
 func (b *Broker) supportedFeatures() map[string]znode.FeatureRange {
 	out := map[string]znode.FeatureRange{}

@@ -17,7 +17,7 @@ const firstRebalance = 5 * time.Second
 // over everything. The order is Kafka 3.9's onControllerFailover: watches before the reads they guard, and
 // UpdateMetadata before the first LeaderAndIsr, since a follower ignores a leader it does not know.
 func (c *Controller) failover(ctx context.Context) error {
-	features, err := c.store.ensureFeature(ctx)
+	features, err := c.store.ensureFeature(ctx, c.opt.BirthFeatures)
 	if err != nil {
 		return err
 	}

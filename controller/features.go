@@ -37,7 +37,7 @@ func (c *Controller) UpdateFeatures(ctx context.Context, updates []FeatureUpdate
 	epoch = -1
 	results, err = ask(ctx, c, "UpdateFeatures", func(ctx context.Context) (map[string]error, error) {
 		out := map[string]error{}
-		current, err := c.store.ensureFeature(ctx)
+		current, err := c.store.ensureFeature(ctx, c.opt.BirthFeatures)
 		if err != nil {
 			return nil, err
 		}

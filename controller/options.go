@@ -37,6 +37,8 @@ type Options struct {
 
 	// SupportedFeatures are the features that this broker registers, for UpdateFeatures.
 	SupportedFeatures map[string]FeatureRange
+	// BirthFeatures are finalized when this controller makes /feature, in a cluster that no Apache broker can be part of.
+	BirthFeatures map[string]int16
 
 	// DeleteTopicEnable is delete.topic.enable.
 	DeleteTopicEnable bool

@@ -12,8 +12,8 @@ import (
 )
 
 // ensureFeature keeps /feature as Apache's controller does, enabled and in version 2, and returns the finalized
-// features. It never finalizes one: Apache brokers exit on a feature they do not know.
-func (s *store) ensureFeature(ctx context.Context) (map[string]int16, error) {
+// features. It finalizes none but those of birth, when it makes the node: Apache brokers exit on a feature they do not know.
+func (s *store) ensureFeature(ctx context.Context, birth map[string]int16) (map[string]int16, error) {
 	for {
 		cur, ok, err := znode.ReadFeatures(ctx, s.g, false)
 		if err != nil {
@@ -22,6 +22,7 @@ func (s *store) ensureFeature(ctx context.Context) (map[string]int16, error) {
 		want := znode.Features{Enabled: true, Version: 2, ZkVersion: cur.ZkVersion}
 		switch {
 		case !ok:
+			want.Finalized = birth
 			err = znode.CreateFeatures(ctx, s.g, want)
 		case cur.Enabled && cur.Version == 2:
 			return cur.Finalized, nil

@@ -18,7 +18,7 @@ func clusterCommand() *cobra.Command {
 	var f askFlags
 	c := &cobra.Command{
 		Use:   "cluster",
-		Short: "Show a running cluster, elect leaders, move replicas",
+		Short: "Show a running cluster, elect leaders, move replicas, finalize features",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() }, // or a wrong name would be no error
 	}
@@ -36,7 +36,7 @@ func clusterCommand() *cobra.Command {
 				return clusterview.ReadBrokers(ctx, o)
 			}),
 		},
-		f.partitions(), f.controller(), f.elect(), f.reassign(), f.logDirs(),
+		f.partitions(), f.controller(), f.elect(), f.reassign(), f.logDirs(), f.features(), f.upgrade(), f.downgrade(),
 	)
 	return c
 }

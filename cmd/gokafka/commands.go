@@ -146,7 +146,7 @@ func run(ctx context.Context, members []*config.Broker, warnings []string, http 
 	var running []*broker.Broker
 	var failure error
 	for i, cfg := range members {
-		o := broker.Options{Config: cfg, Clock: clk, Logger: logger, Coordination: coordination}
+		o := broker.Options{Config: cfg, Clock: clk, Logger: logger, Coordination: coordination, NewestFeatures: dev}
 		if i == 0 {
 			o.HTTP = http
 		}

@@ -22,6 +22,7 @@ func apiVersions(r *Run, step string, req *kmsg.ApiVersionsRequest, version int1
 		resp := a.Resp.(*kmsg.ApiVersionsResponse)
 		byKey := func(a, b kmsg.ApiVersionsResponseApiKey) int { return cmp.Compare(a.ApiKey, b.ApiKey) }
 		step += fmt.Sprintf(" (keys ordered: %v)", slices.IsSortedFunc(resp.ApiKeys, byKey))
+		resp.SupportedFeatures = nil // Apache 3.9 has none to finalize with ZooKeeper
 		resp.ApiKeys = slices.DeleteFunc(resp.ApiKeys, func(k kmsg.ApiVersionsResponseApiKey) bool { return k.ApiKey != 18 })
 	}
 	r.note(fmt.Sprintf("v%d: %s", version, step), a, err)

@@ -4,8 +4,8 @@ import (
 	"fmt"
 )
 
-// newer are the versions up to which keys are served here beyond Apache 3.9's: those of Kafka 4 for groups.
-var newer = map[string]int{"68": 1, "69": 1}
+// newer are the versions up to which keys are served here beyond Apache 3.9's: those of Kafka 4 for groups, transactions and topic ids.
+var newer = map[string]int{"0": 13, "1": 18, "26": 5, "27": 2, "28": 5, "57": 2, "68": 1, "69": 1}
 
 // DiffKeyTable compares the table of served keys: ours must lie within Apache's. Keys and versions that are not served
 // yet go to logf.
