@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -34,15 +33,13 @@ func TestCoordinatorDiesBetweenJoinAndSync(t *testing.T) {
 
 	var runs []*groupRun
 	for _, c := range ready {
-		protocols := []string{"eager"}
-		if strings.HasPrefix(c.Name, "java") || c.Name == "librdkafka" || c.Name == "franz-go" {
-			protocols = append(protocols, "cooperative")
+		p := "eager"
+		if c.Name == "java" || c.Name == "librdkafka" {
+			p = "cooperative"
 		}
-		for _, p := range protocols {
-			r := &groupRun{client: c, protocol: p, name: "sync-" + c.Name + "-" + p, dir: t.TempDir(), ends: map[*clients.Member]int64{}}
-			createTopic(t, b.Addr(), r.name, groupPartitions)
-			runs = append(runs, r)
-		}
+		r := &groupRun{client: c, protocol: p, name: "sync-" + c.Name + "-" + p, dir: t.TempDir(), ends: map[*clients.Member]int64{}}
+		createTopic(t, b.Addr(), r.name, groupPartitions)
+		runs = append(runs, r)
 	}
 	defer func() {
 		for _, r := range runs {

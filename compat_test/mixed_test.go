@@ -6,6 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"gokafka/compat_test/cluster"
 	"gokafka/compat_test/harness"
 )
@@ -67,6 +70,8 @@ func TestOneAmongApaches(t *testing.T) {
 		step("delete", err)
 	}
 
+	refusesFeatures(t, c.Brokers[own].Addr())
+
 	// Handing back: nothing is lost on the way, and Apache takes the office and the leaders.
 	stopped := time.Now()
 	step("clean stop", c.Brokers[own].Stop(ctx))
@@ -84,4 +89,24 @@ func TestOneAmongApaches(t *testing.T) {
 		t.Error(p)
 	}
 	t.Logf("%d records acknowledged", n)
+}
+
+// refusesFeatures: while Apache 3.9 brokers are registered, which would exit, no feature is finalized.
+func refusesFeatures(t *testing.T, addr string) {
+	t.Helper()
+	b := dial(t, addr)
+	q := kmsg.NewPtrUpdateFeaturesRequest()
+	q.FeatureUpdates = []kmsg.UpdateFeaturesRequestFeatureUpdate{{Feature: "transaction.version", MaxVersionLevel: 2, UpgradeType: 1}}
+	resp, err := b.Ask(q, 1)
+	skips.Need(t, err)
+	if r := resp.(*kmsg.UpdateFeaturesResponse); r.ErrorCode != 0 || len(r.Results) != 1 || r.Results[0].ErrorCode != kerr.InvalidRequest.Code {
+		t.Errorf("a feature that Apache's brokers lack: %+v", r)
+	}
+	v := kmsg.NewPtrApiVersionsRequest()
+	v.ClientSoftwareName, v.ClientSoftwareVersion = "test", "1"
+	resp, err = b.Ask(v, 4)
+	skips.Need(t, err)
+	if r := resp.(*kmsg.ApiVersionsResponse); r.FinalizedFeaturesEpoch != 0 || len(r.FinalizedFeatures) != 0 { // the version of /feature since it was made
+		t.Errorf("finalized, of epoch %d: %+v", r.FinalizedFeaturesEpoch, r.FinalizedFeatures)
+	}
 }

@@ -169,7 +169,7 @@ func (s *shard) fence(t *txn, answer func(error)) {
 	}
 	t.lastEpoch = record.NoProducerEpoch
 	c := t.to(PrepareAbort, s.p.NowMs())
-	c.version = 0 // also if the client's is another: its end of the transaction is no repetition of this one
+	c.version = s.c.o.Level() // not from a client; with version 2 the producer's own abort is then taken for a repetition of this one, and it goes on
 	s.decide(t, c, answer, func() { t.fenceFailed = true })
 }
 

@@ -213,25 +213,31 @@ func TestEndRaisesTheEpoch(t *testing.T) {
 	check(t, "an unknown id", err, kerr.InvalidProducerIDMapping)
 }
 
-// A transaction that the coordinator ends is not taken for one that the producer ended.
-func TestFencedProducerDoesNotRepeat(t *testing.T) {
+// A producer whose transaction the coordinator ended, because it timed out or another came, can abort it and go on, as with Kafka 4.1; it cannot commit it. Once another has come it is
+// fenced.
+func TestProducerAbortsWhatWasAborted(t *testing.T) {
 	f := newFixture(2)
 	p, _ := f.init("x", nil)
 	check(t, "add", f.add("x", p, Version2, 0), nil)
 	_, err := f.init("x", nil)
 	check(t, "another producer comes", err, kerr.ConcurrentTransactions)
 	f.deliver()
-	_, err = f.bump("x", p, false)
-	check(t, "the one before aborts", err, kerr.ProducerFenced)
-	_, err = f.bump("x", p, true)
-	check(t, "the one before commits", err, kerr.ProducerFenced)
-	f.begin(f.h.log)
-	_, err = f.bump("x", p, false)
-	check(t, "the one before aborts, at the next coordinator", err, kerr.ProducerFenced)
-	q, err := f.init("x", nil)
-	if err != nil || q.Epoch <= p.Epoch+1 {
+	for _, when := range []string{"", " at the next coordinator"} {
+		_, err = f.bump("x", p, true)
+		check(t, "commit"+when, err, kerr.InvalidTxnState)
+		next, err := f.bump("x", p, false)
+		if err != nil || next != (Producer{p.ID, p.Epoch + 1}) {
+			t.Errorf("abort%s: %v %v", when, next, err)
+		}
+		f.begin(f.h.log)
+	}
+	if q, err := f.init("x", nil); err != nil || q.Epoch != p.Epoch+2 {
 		t.Error("the other producer:", q, err)
 	}
+	_, err = f.bump("x", p, false)
+	check(t, "the one before", err, kerr.ProducerFenced)
+	_, err = f.bump("x", Producer{p.ID, p.Epoch + 1}, false)
+	check(t, "the one before, with the epoch that it got", err, kerr.ProducerFenced)
 }
 
 // The producer with the last epoch commits and gets a new id, also if the coordinator changes before its markers are there, and when it asks again.

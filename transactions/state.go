@@ -57,7 +57,7 @@ const Version2 = 2
 type txn struct {
 	id           string
 	producerID   int64
-	lastProducer int64 // the one before the last change; stored from transaction version 1 on
+	lastProducer int64 // the one whose epochs were used up before, or record.NoProducerID; stored from transaction version 1 on
 	nextProducer int64 // the one that comes when the markers of the decided transaction are there, as the epochs are used up; else record.NoProducerID
 	epoch        int16 // -1 until the first InitProducerId is replicated
 	lastEpoch    int16 // the one before the last bump that a producer asked for with its epoch (KIP-360), else -1; not stored
@@ -88,7 +88,7 @@ func exhausted(epoch int16) bool { return epoch >= math.MaxInt16-1 }
 
 // to begins a change: all stays as it is but for the state and the time.
 func (t *txn) to(s State, nowMs int64) *change {
-	return &change{producerID: t.producerID, lastProducer: t.producerID, nextProducer: record.NoProducerID, epoch: t.epoch, lastEpoch: t.lastEpoch, timeoutMs: t.timeoutMs,
+	return &change{producerID: t.producerID, lastProducer: t.lastProducer, nextProducer: record.NoProducerID, epoch: t.epoch, lastEpoch: t.lastEpoch, timeoutMs: t.timeoutMs,
 		version: t.version, state: s, partitions: t.partitions, startMs: t.startMs, updateMs: nowMs}
 }
 
@@ -134,7 +134,7 @@ func (t *txn) complete(nowMs int64) *change {
 		c.state = CompleteCommit
 	}
 	if c.partitions = nil; t.nextProducer != record.NoProducerID {
-		c.producerID, c.epoch, c.lastEpoch = t.nextProducer, 0, t.epoch
+		c.producerID, c.lastProducer, c.epoch, c.lastEpoch = t.nextProducer, t.producerID, 0, t.epoch
 	}
 	return c
 }
@@ -171,7 +171,7 @@ func (t *txn) nextEpoch(expected *Producer, timeoutMs int32, nowMs int64, newID 
 		if err != nil {
 			return nil, err
 		}
-		c.producerID, c.epoch, c.lastEpoch = id, 0, record.NoProducerEpoch
+		c.producerID, c.lastProducer, c.epoch, c.lastEpoch = id, t.producerID, 0, record.NoProducerEpoch
 		if expected != nil {
 			c.lastEpoch = t.epoch
 		}
