@@ -390,9 +390,16 @@ func topicPattern(expr string) (func(name string) bool, error) {
 	}, nil
 }
 
-// resolver gives the topics that a regular expression means; it was checked when it came.
+// resolver gives the topics that a regular expression means; it was checked when it came. What was found is kept until a topic comes or goes: pictures change more often, and each
+// group looks at each of them.
 func (s *shard) resolver(image *metadata.Image) func(string) []string {
+	if s.resolvedOf != image.NamesVersion || s.resolved == nil {
+		s.resolved, s.resolvedOf = map[string][]string{}, image.NamesVersion
+	}
 	return func(expr string) []string {
+		if names, known := s.resolved[expr]; known {
+			return names
+		}
 		matches, err := topicPattern(expr)
 		if err != nil {
 			s.logger.Error("A stored regular expression is not valid", "regex", expr, "error", err)
@@ -404,9 +411,16 @@ func (s *shard) resolver(image *metadata.Image) func(string) []string {
 				out = append(out, t.Name)
 			}
 		}
+		if len(s.resolved) >= maxResolved {
+			clear(s.resolved)
+		}
+		s.resolved[expr] = out
 		return out
 	}
 }
+
+// maxResolved bounds the regular expressions whose topics are remembered.
+const maxResolved = 1000
 
 // topicsOf are those of the subscribed topics that there are. Kafka 3.9 ModernGroup.computeSubscriptionMetadata.
 func (s *shard) topicsOf(names map[string]bool, image *metadata.Image) map[string]topicMeta {

@@ -21,6 +21,9 @@ type shard struct {
 	logger  *slog.Logger
 	open    map[int64]map[string]bool // groups by the producers with commits in open transactions
 	skipped int                       // records of other protocols, while loading
+	// resolved are the topics of regular expressions, in pictures whose NamesVersion is resolvedOf.
+	resolved   map[string][]string
+	resolvedOf int64
 }
 
 // host is what a shard needs of its partition, a *coordinator.Partition.

@@ -47,6 +47,8 @@ func (t *Topic) find(p int32) (int, bool) {
 type Image struct {
 	// Version counts the updates since the broker's start. 0: none has come yet.
 	Version int64
+	// NamesVersion is the Version in which a topic last came or went.
+	NamesVersion int64
 	// ControllerID is the broker id of the controller, -1 if not known.
 	ControllerID int32
 	brokers      map[int32]*Broker
@@ -114,7 +116,7 @@ type PartitionUpdate = Partition
 // Apply returns the picture after u. Rules: Kafka 3.9 ZkMetadataCache.updateMetadata.
 func (im *Image) Apply(u Update) *Image {
 	next := &Image{
-		Version: im.Version + 1, ControllerID: u.ControllerID,
+		Version: im.Version + 1, NamesVersion: im.NamesVersion, ControllerID: u.ControllerID,
 		brokers: make(map[int32]*Broker, len(u.Brokers)),
 		topics:  im.topics, byID: im.byID, topicCount: im.topicCount,
 	}
@@ -176,6 +178,9 @@ func (im *Image) applyTopic(u *TopicUpdate, copied, copiedID *[shards]bool) {
 	if old != nil {
 		setID(old.ID, nil)
 		im.topicCount--
+	}
+	if (old == nil) != (len(t.Partitions) == 0) {
+		im.NamesVersion = im.Version
 	}
 	if len(t.Partitions) == 0 {
 		delete(im.topics[s], u.Name)

@@ -115,3 +115,29 @@ func TestTopicIDText(t *testing.T) {
 		}
 	}
 }
+
+// What hangs on the names alone is found out anew when one comes or goes, and at no other time.
+func TestNamesVersion(t *testing.T) {
+	im := &Image{}
+	a := func(p PartitionUpdate) Update {
+		return Update{Topics: []TopicUpdate{{Name: "a", Partitions: []PartitionUpdate{p}}}}
+	}
+	for i, step := range []struct {
+		u    Update
+		want int64
+	}{
+		{Update{}, 0},
+		{a(state(0, 1, 0)), 2},
+		{a(state(0, 2, 1)), 2},
+		{a(state(1, 1, 0)), 2},
+		{a(state(1, LeaderDuringDelete, 0)), 2},
+		{a(state(7, LeaderDuringDelete, 0)), 2},
+		{a(state(0, LeaderDuringDelete, 0)), 7},
+		{a(state(0, LeaderDuringDelete, 0)), 7},
+		{a(state(0, 1, 0)), 9},
+	} {
+		if im = im.Apply(step.u); im.NamesVersion != step.want {
+			t.Errorf("step %d: %d, want %d", i, im.NamesVersion, step.want)
+		}
+	}
+}
