@@ -73,7 +73,7 @@ func (k *trap) watch(s *simNet) {
 		link.DropReplyIf(func(op int32, body []byte) bool { return k.done(host, writeKind(op, body)) })
 		return link
 	}
-	s.written = func(host string, b []byte) {
+	s.written = func(host, _ string, b []byte) {
 		if len(b) > 6 && int(binary.BigEndian.Uint32(b)) == len(b)-4 && k.done(host, controlKeys[binary.BigEndian.Uint16(b[4:])]) {
 			s.setDown(host, true)
 		}

@@ -29,7 +29,7 @@ type simNet struct {
 	listeners map[string]*simListener
 	links     map[string]*zktest.Link
 	conns     map[*simConn]struct{}
-	written   func(host string, b []byte) // told of what a host wrote and the other side has read; nil = nobody is
+	written   func(local, remote string, b []byte) // told of what a host wrote and the other side has read; nil = nobody is
 	down      map[string]bool
 	cut       map[[2]string]bool
 	stalled   map[[2]string]chan struct{} // closed when bytes flow again
@@ -71,7 +71,7 @@ func (c *simConn) Write(b []byte) (int, error) {
 		if stalled == nil {
 			n, err := c.Conn.Write(b)
 			if c.n.written != nil && err == nil {
-				c.n.written(c.local, b)
+				c.n.written(c.local, c.remote, b)
 			}
 			return n, asSocket(err)
 		}

@@ -84,8 +84,18 @@ func (a *Append) Check(b record.Batch) (Verdict, error) {
 	} else {
 		err = a.addData(info, b)
 	}
-	info.clearGuard = info.clearGuard || b.IsTransactional()
+	info.clearGuard = info.clearGuard || b.IsTransactional() && !a.keepsGuard(b)
 	return Verdict{}, err
+}
+
+// keepsGuard: a marker of transaction version 2 says nothing of transactions of its own epoch and later ones. It may come while such a one is verified: the client knows its next epoch
+// before the markers are there, and a marker whose answer was lost comes again.
+func (a *Append) keepsGuard(b record.Batch) bool {
+	if !a.raised || !b.IsControl() {
+		return false
+	}
+	v := a.m.verification[b.ProducerID()]
+	return v != nil && v.epoch >= b.ProducerEpoch()
 }
 
 // missesVerification: a transactional batch needs a transaction of its epoch that is open here, or a guard.

@@ -123,24 +123,52 @@ func TestNextEpochIsNotInTheOpenTransaction(t *testing.T) {
 	if guard == 0 {
 		t.Fatal("the coordinator is not asked about the next transaction")
 	}
-	mustAppend(t, m, record.Coordinator, marker{pid: 1, epoch: 5, commit: true, offset: 1}.batch())
-	if _, _, err := appendOne(m, record.Client, guard, data{pid: 1, epoch: 5, offset: 2, txn: true}.batch()); !errors.Is(err, kerr.InvalidTxnState) {
-		t.Fatal("the marker uses up the guard", err)
+	raised := func(epoch int16, offset int64) {
+		t.Helper()
+		a := m.Prepare(record.Coordinator, 0, true)
+		if _, err := a.Check(marker{pid: 1, epoch: epoch, commit: true, offset: offset}.batch()); err != nil {
+			t.Fatal(err)
+		}
+		a.Update()
+		for _, done := range a.Completed() {
+			if err := m.CompleteTxn(done); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m.UpdateMapEndOffset(offset + 1)
 	}
-	late := data{pid: 1, epoch: 4, seq: 1, offset: 2, txn: true}.batch()
+	raised(5, 1)
+	if m.VerificationGuard(1) != guard {
+		t.Fatal("the marker of the transaction before uses up the guard of the next")
+	}
+	raised(5, 2) // again, as its answer was lost
+	if m.VerificationGuard(1) != guard {
+		t.Fatal("a repeated marker uses up the guard")
+	}
+	late := data{pid: 1, epoch: 4, seq: 1, offset: 3, txn: true}.batch()
 	if _, _, err := appendOne(m, record.Client, m.StartVerification(1, 1, 4, testNow), late); !errors.Is(err, kerr.InvalidProducerEpoch) {
 		t.Fatal("a late batch:", err)
 	}
-	if _, _, err := appendOne(m, record.Client, m.StartVerification(1, 0, 5, testNow), data{pid: 1, epoch: 5, offset: 2, txn: true}.batch()); err != nil {
+	if _, _, err := appendOne(m, record.Client, guard, data{pid: 1, epoch: 5, offset: 3, txn: true}.batch()); err != nil {
 		t.Fatal(err)
 	}
 	// The marker of the transaction before comes once more, after its answer was lost and a second one was answered: it must not end this transaction.
 	again := m.Prepare(record.Coordinator, 0, true)
-	if _, err := again.Check(marker{pid: 1, epoch: 5, commit: true, offset: 3}.batch()); !errors.Is(err, kerr.InvalidProducerEpoch) {
+	if _, err := again.Check(marker{pid: 1, epoch: 5, commit: true, offset: 4}.batch()); !errors.Is(err, kerr.InvalidProducerEpoch) {
 		t.Fatal("a late marker:", err)
 	}
 	own := m.Prepare(record.Coordinator, 0, true)
-	if _, err := own.Check(marker{pid: 1, epoch: 6, commit: true, offset: 3}.batch()); err != nil {
+	if _, err := own.Check(marker{pid: 1, epoch: 6, commit: true, offset: 4}.batch()); err != nil {
 		t.Fatal(err)
+	}
+	own.Update()
+	// The coordinator said yes to a transaction that it then aborted: its marker uses the guard up.
+	stale := m.StartVerification(1, 0, 6, testNow)
+	raised(7, 5)
+	if _, _, err := appendOne(m, record.Client, stale, data{pid: 1, epoch: 6, offset: 6, txn: true}.batch()); !errors.Is(err, kerr.InvalidTxnState) && !errors.Is(err, kerr.InvalidProducerEpoch) {
+		t.Fatal("a guard outlives its transaction:", err)
+	}
+	if m.VerificationGuard(1) == stale {
+		t.Fatal("a guard outlives its transaction")
 	}
 }

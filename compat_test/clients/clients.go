@@ -1,7 +1,7 @@
 // Package clients runs the stock clients of the suite, each a program of its own in its own language, all with one
 // contract:
 //
-//	arguments  key=value: mode (produce, consume, member), bootstrap, topic, client, codecs, count, partitions, millis, ends
+//	arguments  key=value: mode (produce, consume, member, copy), bootstrap, topic, client, codecs, count, partitions, millis, ends
 //	produce    for each codec one producer, all at once; each sends count records evenly over millis milliseconds:
 //	           record i goes to partition i mod partitions with sequence i div partitions, its value as history.Value
 //	output     "ack CODEC PARTITION SEQUENCE OFFSET" for each acknowledged record, "fail CODEC PARTITION SEQUENCE
@@ -10,6 +10,8 @@
 //	member     with group and protocol (eager, cooperative, consumer) also given: joins the group, processes and commits until it is
 //	           sent SIGTERM, and prints "own MILLIS PARTITION", "lose MILLIS PARTITION", "did MILLIS PARTITION OFFSET" for each record
 //	           and "commit MILLIS PARTITION OFFSET" when a commit was acknowledged, as far as the client can know; "end"
+//	copy       with group, to and txnid also given: copies each record of topic to the same partition of to, and, with a ' behind it, to the next one, in transactions with
+//	           the group's offsets, of which it aborts one in five; "copied COUNT" for each that was committed, "fenced" and "end" when another took the transactional id
 //	stderr     the client's own log; a line with "fatal" is a failure
 //
 // Central type: Client.

@@ -6,14 +6,18 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
+import java.util.Random;
 import java.util.Set;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.ProducerFencedException;
 import org.apache.kafka.common.errors.WakeupException;
 import org.apache.kafka.common.serialization.StringDeserializer;
 import org.apache.kafka.common.serialization.StringSerializer;
@@ -31,6 +35,9 @@ public class Client {
             consume();
         } else if (OPT.get("mode").equals("member")) {
             member();
+            return;
+        } else if (OPT.get("mode").equals("copy")) {
+            copy();
             return;
         } else {
             List<Thread> threads = new ArrayList<>();
@@ -188,5 +195,110 @@ public class Client {
         }
         consumer.close();
         say("end");
+    }
+
+    private static KafkaProducer<String, String> transactional() {
+        Properties p = new Properties();
+        p.put("bootstrap.servers", OPT.get("bootstrap"));
+        p.put("transactional.id", OPT.get("txnid"));
+        p.put("transaction.timeout.ms", "15000");
+        p.put("reconnect.backoff.max.ms", "500");
+        p.put("request.timeout.ms", "5000");
+        p.put("delivery.timeout.ms", "20000");
+        return new KafkaProducer<>(p, new StringSerializer(), new StringSerializer());
+    }
+
+    private static boolean fenced(Throwable e) {
+        for (; e != null; e = e.getCause()) {
+            if (e instanceof ProducerFencedException) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    private static void copy() throws Exception {
+        Properties p = new Properties();
+        p.put("bootstrap.servers", OPT.get("bootstrap"));
+        p.put("group.id", OPT.get("group"));
+        p.put("enable.auto.commit", "false");
+        p.put("auto.offset.reset", "earliest");
+        p.put("isolation.level", "read_committed");
+        p.put("reconnect.backoff.max.ms", "500");
+        p.put("session.timeout.ms", "10000");
+        p.put("heartbeat.interval.ms", "500");
+        p.put("max.poll.records", "50");
+        KafkaConsumer<String, String> consumer = new KafkaConsumer<>(p, new StringDeserializer(), new StringDeserializer());
+        Thread main = Thread.currentThread();
+        Runtime.getRuntime().addShutdownHook(new Thread(() -> {
+            leave = true;
+            try {
+                main.join();
+            } catch (InterruptedException e) {
+                System.err.println("fatal " + e);
+            }
+        }));
+        consumer.subscribe(List.of(OPT.get("topic")));
+        int partitions = Integer.parseInt(OPT.get("partitions"));
+        Random random = new Random();
+        KafkaProducer<String, String> producer = null;
+        while (!leave) {
+            try {
+                if (producer == null) {
+                    producer = transactional();
+                    producer.initTransactions();
+                    back(consumer);
+                }
+                Map<TopicPartition, OffsetAndMetadata> next = new HashMap<>();
+                ConsumerRecords<String, String> records = consumer.poll(Duration.ofMillis(200));
+                if (records.isEmpty()) {
+                    continue;
+                }
+                producer.beginTransaction();
+                for (ConsumerRecord<String, String> r : records) {
+                    producer.send(new ProducerRecord<>(OPT.get("to"), r.partition(), null, r.value()));
+                    producer.send(new ProducerRecord<>(OPT.get("to"), (r.partition() + 1) % partitions, null, r.value() + "'"));
+                    next.put(new TopicPartition(r.topic(), r.partition()), new OffsetAndMetadata(r.offset() + 1));
+                }
+                if (random.nextInt(5) == 0) {
+                    producer.flush();
+                    producer.abortTransaction();
+                    back(consumer);
+                    continue;
+                }
+                producer.sendOffsetsToTransaction(next, consumer.groupMetadata());
+                producer.commitTransaction();
+                say("copied " + records.count());
+            } catch (WakeupException e) {
+                // it is time to leave
+            } catch (KafkaException | IllegalStateException e) {
+                System.err.println("went on after " + e + " " + e.getCause());
+                if (producer != null) {
+                    producer.close(Duration.ZERO);
+                }
+                producer = null;
+                if (fenced(e)) {
+                    say("fenced");
+                    break;
+                }
+            }
+        }
+        if (producer != null) {
+            producer.close(Duration.ofSeconds(5));
+        }
+        consumer.close();
+        say("end");
+    }
+
+    /** back lets the consumer go on where its group is. */
+    private static void back(KafkaConsumer<String, String> consumer) {
+        Map<TopicPartition, OffsetAndMetadata> at = consumer.committed(consumer.assignment());
+        for (TopicPartition tp : consumer.assignment()) {
+            if (at.get(tp) == null) {
+                consumer.seekToBeginning(List.of(tp));
+            } else {
+                consumer.seek(tp, at.get(tp).offset());
+            }
+        }
     }
 }

@@ -1,11 +1,12 @@
 """The librdkafka client of the suite, through confluent-kafka: produces and consumes, as ../clients.go describes."""
 
+import random
 import signal
 import sys
 import threading
 import time
 
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 OPT = dict(a.split("=", 1) for a in sys.argv[1:])
 PARTITIONS = int(OPT["partitions"])
@@ -133,8 +134,72 @@ def member():
     consumer.close()
 
 
+def copy():
+    leave = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: leave.set())
+    consumer = Consumer({
+        "bootstrap.servers": OPT["bootstrap"],
+        "group.id": OPT["group"],
+        "enable.auto.commit": False,
+        "auto.offset.reset": "earliest",
+        "isolation.level": "read_committed",
+        "session.timeout.ms": 10000,
+        "heartbeat.interval.ms": 500,
+        "reconnect.backoff.max.ms": 500,
+        "error_cb": on_error,
+    })
+    consumer.subscribe([OPT["topic"]])
+
+    def back():
+        """Lets the consumer go on where its group is."""
+        mine = consumer.assignment()
+        for tp in consumer.committed(mine, 10) if mine else []:
+            consumer.seek(TopicPartition(tp.topic, tp.partition, max(tp.offset, 0)))
+
+    producer = None
+    while not leave.is_set():
+        try:
+            if producer is None:
+                producer = Producer({
+                    "bootstrap.servers": OPT["bootstrap"],
+                    "transactional.id": OPT["txnid"],
+                    "transaction.timeout.ms": 15000,
+                    "reconnect.backoff.max.ms": 500,
+                    "socket.timeout.ms": 5000,
+                })
+                producer.init_transactions(20)
+                back()
+            messages = [m for m in consumer.consume(50, 0.2) if not m.error()]
+            if not messages:
+                continue
+            producer.begin_transaction()
+            ends = {}
+            for m in messages:
+                producer.produce(OPT["to"], m.value(), partition=m.partition())
+                producer.produce(OPT["to"], m.value() + b"'", partition=(m.partition() + 1) % PARTITIONS)
+                ends[m.partition()] = m.offset() + 1
+            if random.randrange(5) == 0:
+                producer.flush(10)
+                producer.abort_transaction(20)
+                back()
+                continue
+            offsets = [TopicPartition(OPT["topic"], p, o) for p, o in ends.items()]
+            producer.send_offsets_to_transaction(offsets, consumer.consumer_group_metadata(), 20)
+            producer.commit_transaction(20)
+            say(f"copied {len(messages)}")
+        except KafkaException as e:
+            sys.stderr.write(f"went on after {e}\n")
+            producer = None
+            if e.args[0].code() in (KafkaError._FENCED, KafkaError.PRODUCER_FENCED):
+                say("fenced")
+                break
+    consumer.close()
+
+
 if OPT["mode"] == "consume":
     consume()
+elif OPT["mode"] == "copy":
+    copy()
 elif OPT["mode"] == "member":
     member()
 else:

@@ -18,6 +18,7 @@ import (
 type Options struct {
 	Mode, Topic, Client string
 	Group, Protocol     string
+	To, TxnID           string
 	Bootstrap           []string
 	Codecs              []string
 	Count, Partitions   int
@@ -46,6 +47,10 @@ func Parse() *Options {
 			o.Group = v
 		case "protocol":
 			o.Protocol = v
+		case "to":
+			o.To = v
+		case "txnid":
+			o.TxnID = v
 		case "codecs":
 			o.Codecs = strings.Split(v, ",")
 		case "count":
@@ -122,6 +127,12 @@ func (o *Options) Did(partition int32, offset int64) {
 func (o *Options) Committed(partition int32, offset int64) {
 	o.say("commit %d %d %d\n", time.Now().UnixMilli(), partition, offset)
 }
+
+// Copied tells that a transaction with so many records of the source was committed.
+func (o *Options) Copied(n int) { o.say("copied %d\n", n) }
+
+// Fenced tells that another has the transactional id.
+func (o *Options) Fenced() { o.say("fenced\n") }
 
 // UntilTerminated ends with SIGTERM, by which a member is asked to leave.
 func UntilTerminated() (context.Context, context.CancelFunc) {

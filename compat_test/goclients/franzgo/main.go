@@ -3,10 +3,15 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"gokafka/compat_test/goclients/contract"
@@ -19,6 +24,8 @@ func main() {
 		consume(o)
 	case "member":
 		member(o)
+	case "copy":
+		copyRecords(o)
 	default:
 		o.Each(func(codec string) { produce(o, codec) })
 	}
@@ -116,4 +123,69 @@ func member(o *contract.Options) {
 		}
 		cl.AllowRebalance()
 	}
+}
+
+func copyRecords(o *contract.Options) {
+	ctx, stop := contract.UntilTerminated()
+	defer stop()
+	for ctx.Err() == nil {
+		err := copySession(ctx, o)
+		if errors.Is(err, kerr.ProducerFenced) {
+			o.Fenced()
+			return
+		}
+		if err != nil && ctx.Err() == nil {
+			fmt.Fprintln(os.Stderr, "went on after", err)
+			time.Sleep(100 * time.Millisecond)
+		}
+	}
+}
+
+// copySession copies with one session until that cannot go on.
+func copySession(ctx context.Context, o *contract.Options) error {
+	s, err := kgo.NewGroupTransactSession(kgo.SeedBrokers(o.Bootstrap...), kgo.TransactionalID(o.TxnID), kgo.TransactionTimeout(15*time.Second), kgo.ConsumerGroup(o.Group),
+		kgo.ConsumeTopics(o.Topic), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.SessionTimeout(10*time.Second), kgo.HeartbeatInterval(500*time.Millisecond), kgo.RequireStableFetchOffsets(), kgo.RetryTimeout(20*time.Second),
+		kgo.WithLogger(kgo.BasicLogger(os.Stderr, kgo.LogLevelInfo, nil)))
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	for ctx.Err() == nil {
+		fs := s.PollRecords(ctx, 50)
+		if err := fs.Err(); err != nil {
+			return err
+		}
+		if err := s.Begin(); err != nil {
+			return err
+		}
+		n := 0
+		var failed error
+		var mu sync.Mutex
+		put := func(partition int32, value []byte) {
+			s.Produce(ctx, &kgo.Record{Topic: o.To, Partition: partition, Value: value}, func(_ *kgo.Record, err error) {
+				mu.Lock()
+				defer mu.Unlock()
+				failed = errors.Join(failed, err)
+			})
+		}
+		fs.EachRecord(func(r *kgo.Record) {
+			n++
+			put(r.Partition, r.Value)
+			put((r.Partition+1)%int32(o.Partitions), append(slices.Clone(r.Value), '\''))
+		})
+		// What is begun is ended, whatever ctx says.
+		flushed := s.Client().Flush(context.Background())
+		mu.Lock()
+		commit := failed == nil && flushed == nil && rand.IntN(5) > 0
+		mu.Unlock()
+		committed, err := s.End(context.Background(), kgo.TransactionEndTry(commit))
+		if err != nil {
+			return err
+		}
+		if committed {
+			o.Copied(n)
+		}
+	}
+	return nil
 }
