@@ -338,7 +338,7 @@ func (s *shard) save(g *group) {
 	}) < 0
 	if g.unsaved {
 		s.p.After(saveRetry, func() {
-			if s.groups[g.id] == g && g.generation == generation && g.is(Empty, Stable) && g.unsaved {
+			if s.groups[g.id] == g && g.modern == nil && g.generation == generation && g.is(Empty, Stable) && g.unsaved {
 				s.save(g)
 			}
 		})
