@@ -125,6 +125,7 @@ func (s *shard) replayGroup(r *record.Record) error {
 		default: // of consumers without members, or of a group that becomes another
 			fresh := newGroup(k.Group, s.p.NowMs())
 			fresh.offsets, fresh.onTheWay, fresh.txns, fresh.counted = old.offsets, old.onTheWay, old.txns, old.counted
+			fresh.joinRound = old.joinRound + 1 // a timer of before may be about to run
 			*old = *fresh
 		}
 		return nil
@@ -165,7 +166,7 @@ func (s *shard) replayGroup(r *record.Record) error {
 	}
 	g.subscribed = g.subscriptions()
 	if old != nil {
-		g.onTheWay, g.counted = old.onTheWay, old.counted
+		g.onTheWay, g.counted, g.joinRound = old.onTheWay, old.counted, old.joinRound+1
 		*old = *g // who holds the group goes on with it
 		return nil
 	}

@@ -198,7 +198,7 @@ func (s *shard) waitForMore(g *group, d, left time.Duration) {
 	round := g.joinRound
 	g.initialWait = true
 	g.joinTimer = s.p.After(d, func() {
-		if g.joinRound != round || !g.is(PreparingRebalance) {
+		if g.joinRound != round || !s.rebalances(g) {
 			return
 		}
 		if g.newMember && left > 0 {
@@ -215,10 +215,15 @@ func (s *shard) waitForJoins(g *group) {
 	g.joinRound++
 	round := g.joinRound
 	g.joinTimer = s.p.After(g.rebalanceTimeout(), func() {
-		if g.joinRound == round && g.is(PreparingRebalance) {
+		if g.joinRound == round && s.rebalances(g) {
 			s.completeJoin(g)
 		}
 	})
+}
+
+// rebalances says whether a group still waits for members: it may have gone, or have become one of the consumer protocol, since a timer was set.
+func (s *shard) rebalances(g *group) bool {
+	return s.groups[g.id] == g && g.modern == nil && g.is(PreparingRebalance)
 }
 
 // tryCompleteJoin ends the rebalance's first half once all members have joined.
@@ -293,7 +298,7 @@ func (g *group) metadata() []JoinMember {
 func (s *shard) waitForSyncs(g *group) {
 	generation := g.generation
 	g.syncTimer = s.p.After(g.rebalanceTimeout(), func() {
-		if g.generation != generation || !g.is(CompletingRebalance, Stable) || len(g.pendingSync) == 0 {
+		if s.groups[g.id] != g || g.generation != generation || !g.is(CompletingRebalance, Stable) || len(g.pendingSync) == 0 {
 			return
 		}
 		for id := range g.pendingSync {
