@@ -16,6 +16,10 @@
 //	go run ./compat_test/bench -measure recovery [-rounds 2] [-recovery-mib 2048] [-segments 1000]
 //	go run ./compat_test/bench -measure partitions [-rounds 2] [-partitions 2000]
 //
+// and with -measure transactions what transactions of 100 records over 3 partitions cost:
+//
+//	go run ./compat_test/bench -measure transactions [-rounds 2] [-transactions 1000] [-producers 2]
+//
 // CPU is utime+stime of /proc/PID/stat, so it runs on Linux only. Clients are raw connections with little cost of their
 // own. Apache's JVM gets the options of its start script and is warmed up with half the volume before each figure.
 package main
@@ -47,7 +51,7 @@ func main() {
 	mib := flag.Int64("mib", 512, "volume of a produce or fetch figure")
 	starts := flag.Int("starts", 10, "starts of a start figure")
 	targets := flag.String("targets", "apache,gokafka", "which, in this order")
-	what := flag.String("measure", "steady", "steady, recovery or partitions")
+	what := flag.String("measure", "steady", "steady, recovery, partitions or transactions")
 	var l startLoad
 	flag.Int64Var(&l.mib, "recovery-mib", 2048, "data of the recovery figure")
 	flag.IntVar(&l.segments, "segments", 1000, "segments of the recovery figure")
@@ -56,7 +60,16 @@ func main() {
 	flag.IntVar(&l.like.records, "batch-records", usual().records, "records a batch of the recovery figure")
 	flag.IntVar(&l.like.recordBytes, "record-bytes", usual().recordBytes, "bytes of their values")
 	flag.StringVar(&l.maker, "maker", "gokafka", "who writes the directory of which both get copies")
+	count := flag.Int("transactions", 1000, "transactions of each producer in the transactions figure")
+	producers := flag.Int("producers", 2, "producers of the transactions figure")
 	flag.Parse()
+	if *what == "transactions" {
+		if err := runTransactions(strings.Split(*targets, ","), *rounds, *count, *producers); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if *what != "steady" {
 		if err := runStarts(*what, strings.Split(*targets, ","), *rounds, l); err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)

@@ -30,8 +30,9 @@ const (
 	perClient = 2
 	// writers is how many producers without a group there are.
 	writers = 2
-	// patience bounds what is waited for once there are no more faults.
+	// patience bounds what is waited for once there are no more faults; who gets nowhere for so long as stuck is replaced.
 	patience = 3 * time.Minute
+	stuck    = 40 * time.Second
 )
 
 type options struct {
@@ -216,8 +217,23 @@ func (c *copier) finish(ctx context.Context, cl *cluster.Cluster, n int, say fun
 		return err
 	}
 	behind := "nothing is committed"
+	was, moved := "", time.Now()
 	for deadline := time.Now().Add(patience); behind != ""; time.Sleep(200 * time.Millisecond) {
 		c.reap()
+		switch {
+		case behind != was:
+			was, moved = behind, time.Now()
+		case time.Since(moved) > stuck:
+			// librdkafka can hang in send_offsets_to_transaction, whatever the timeout, once the group's coordinator has been away (its issues 5456 and 5511).
+			say(fmt.Sprintf("%s: stuck at %s; its processes are replaced", c.client.Name, behind))
+			for id := range c.living {
+				for _, j := range c.living[id] {
+					j.Process.Kill()
+				}
+				c.living[id] = nil
+			}
+			moved = time.Now()
+		}
 		for id := range c.living {
 			if len(c.living[id]) == 0 {
 				if err := c.start(cl.Seeds(), id); err != nil {

@@ -1,5 +1,11 @@
 package tools
 
+import (
+	"context"
+
+	"gokafka/compat_test/cluster"
+)
+
 // The tools' classes.
 const (
 	topicTool    = "org.apache.kafka.tools.TopicCommand"
@@ -18,6 +24,8 @@ type Step struct {
 	File string
 	// Until repeats the run until the output has this text; only the last run counts.
 	Until string
+	// Do is done in place of running a tool.
+	Do func(ctx context.Context, c *cluster.Cluster) error
 }
 
 // Chapter is steps that stand on each other.
@@ -42,7 +50,7 @@ func reassignUntil(until, file, args string) Step {
 
 // Chapters are the script, for three brokers with two log directories each.
 func Chapters() []Chapter {
-	return []Chapter{topicChapter(), configChapter(), brokerConfigChapter(), reassignChapter(), electChapter(), dirChapter(), groupChapter()}
+	return []Chapter{topicChapter(), configChapter(), brokerConfigChapter(), reassignChapter(), electChapter(), dirChapter(), groupChapter(), transactionChapter()}
 }
 
 func topicChapter() Chapter {
