@@ -13,8 +13,8 @@ import (
 
 // record is a committed record.
 type record struct {
-	partition int32
-	value     string
+	partition  int32
+	key, value string
 }
 
 // read reads what is committed of a topic.
@@ -45,7 +45,7 @@ func read(ctx context.Context, c *cluster.Cluster, topic string) ([]record, erro
 		}
 		fs.EachRecord(func(r *kgo.Record) {
 			if !r.Attrs.IsControl() {
-				out = append(out, record{r.Partition, string(r.Value)})
+				out = append(out, record{r.Partition, string(r.Key), string(r.Value)})
 			}
 			if r.Offset+1 >= left[r.Partition] {
 				delete(left, r.Partition)
