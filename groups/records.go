@@ -121,6 +121,7 @@ func (s *shard) replayGroup(r *record.Record) error {
 		case old == nil:
 		case len(old.offsets)+len(old.onTheWay)+len(old.txns) == 0:
 			delete(s.groups, k.Group)
+			old.state = Dead // its timers must do nothing to the group that comes in its place
 			s.account(old)
 		default: // of consumers without members, or of a group that becomes another
 			fresh := newGroup(k.Group, s.p.NowMs())

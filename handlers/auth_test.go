@@ -287,6 +287,18 @@ func deniedRequests(t *testing.T) []denied {
 			q.Resources = append(q.Resources, kmsg.IncrementalAlterConfigsRequestResource{ResourceType: kmsg.ConfigResourceTypeBroker})
 			return q
 		}()), kerr.ClusterAuthorizationFailed, by(question{security.AlterConfigs, security.Cluster, clusterName})},
+		{"sasl handshake", fixed(kmsg.NewPtrSASLHandshakeRequest()), nil, by()},
+		{"sasl authenticate", fixed(kmsg.NewPtrSASLAuthenticateRequest()), nil, by()},
+		{"create a delegation token", fixed(kmsg.NewPtrCreateDelegationTokenRequest()), nil, by()},
+		{"renew a delegation token", fixed(kmsg.NewPtrRenewDelegationTokenRequest()), nil, by()},
+		{"expire a delegation token", fixed(kmsg.NewPtrExpireDelegationTokenRequest()), nil, by()},
+		{"describe delegation tokens", fixed(kmsg.NewPtrDescribeDelegationTokenRequest()), nil, by()},
+		{"describe acls", fixed(&kmsg.DescribeACLsRequest{Version: 1, ResourceType: 2, ResourcePatternType: 3, Operation: 3, PermissionType: 3}), kerr.ClusterAuthorizationFailed,
+			by(question{security.Describe, security.Cluster, clusterName})},
+		{"create acls", fixed(&kmsg.CreateACLsRequest{Version: 1, Creations: []kmsg.CreateACLsRequestCreation{{ResourceType: 2, ResourcePatternType: 3, Operation: 3, PermissionType: 3}}}),
+			kerr.ClusterAuthorizationFailed, by(question{security.Alter, security.Cluster, clusterName})},
+		{"delete acls", fixed(&kmsg.DeleteACLsRequest{Version: 1, Filters: []kmsg.DeleteACLsRequestFilter{{ResourceType: 2, ResourcePatternType: 3, Operation: 3, PermissionType: 3}}}),
+			kerr.ClusterAuthorizationFailed, by(question{security.Alter, security.Cluster, clusterName})},
 		{"update features", fixed(func() kmsg.Request {
 			q := kmsg.NewPtrUpdateFeaturesRequest()
 			q.Version, q.ValidateOnly = 1, true

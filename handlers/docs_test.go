@@ -35,7 +35,8 @@ does not know, and clients see it missing before they ask.
 const compatibilityTail = `
 ## Not served yet
 
-ACLs, SASL and TLS, quotas, the rest of administration.
+ACLs, SASL, delegation tokens and TLS: their requests are answered as by an Apache broker without them. Quotas and the rest of administration.
+DescribeTopicPartitions is not served, as by Apache with ZooKeeper: ` + "`" + `kafka-topics --describe` + "`" + ` of 3.9 would print another line than there.
 
 ## Transaction version 2
 

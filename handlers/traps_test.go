@@ -270,3 +270,24 @@ func TestTrapUnknownIsMinusOne(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// A filter of a kind that says it is unknown breaks the request: Apache closes the connection.
+func TestBrokenACLs(t *testing.T) {
+	n := start(t, setup{})
+	for what, q := range map[string]*kmsg.DescribeACLsRequest{
+		"resource":   {Version: 1, ResourcePatternType: 3, Operation: 3, PermissionType: 3},
+		"pattern":    {Version: 1, ResourceType: 2, Operation: 3, PermissionType: 3},
+		"operation":  {Version: 1, ResourceType: 2, ResourcePatternType: 3, PermissionType: 3},
+		"permission": {Version: 1, ResourceType: 2, ResourcePatternType: 3, Operation: 3},
+	} {
+		c := n.dial()
+		c.send(q)
+		if !c.closed() {
+			t.Errorf("%s: the connection is open", what)
+		}
+	}
+	r := once[*kmsg.DescribeACLsResponse](n, &kmsg.DescribeACLsRequest{ResourceType: 2, Operation: 3, PermissionType: 3})
+	if r.ErrorCode != kerr.SecurityDisabled.Code {
+		t.Error("version 0 has no pattern type:", kerr.ErrorForCode(r.ErrorCode))
+	}
+}

@@ -96,6 +96,8 @@ func (f *filler) number(name string, bits int) int64 {
 		return -1 // any other is not answered or refused
 	case f.extreme:
 		return []int64{math.MaxInt64 >> (64 - bits), -1 << (bits - 1), -2}[len(name)%3]
+	case name == "ResourceType", name == "ResourcePatternType", name == "Operation", name == "PermissionType":
+		return 3 // 0 breaks a request about ACLs
 	case name == "Acks", name == "CurrentLeaderEpoch", name == "ReplicaID", name == "Timestamp", name == "SessionEpoch", name == "LastFetchedEpoch",
 		name == "ProducerID", name == "ProducerEpoch", name == "BrokerEpoch":
 		return -1
@@ -136,6 +138,9 @@ func TestEveryVersion(t *testing.T) {
 			}
 			if p, ok := q.(*kmsg.ProduceRequest); ok {
 				p.Acks = 1
+			}
+			if row.Key == kmsg.DescribeACLs {
+				continue // zeros break it, see TestBrokenACLs
 			}
 			ask[kmsg.Response](c, q)
 		}
