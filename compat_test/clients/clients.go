@@ -10,7 +10,7 @@
 //	member     with group and protocol (eager, cooperative, consumer) also given: joins the group, processes and commits until it is
 //	           sent SIGTERM, and prints "own MILLIS PARTITION", "lose MILLIS PARTITION", "did MILLIS PARTITION OFFSET" for each record
 //	           and "commit MILLIS PARTITION OFFSET" when a commit was acknowledged, as far as the client can know; "end"
-//	copy       with group, to and txnid also given: copies each record of topic to the same partition of to, and, with a ' behind it, to the next one, in transactions with
+//	copy       with group, protocol (classic, consumer), to and txnid also given: copies each record of topic to the same partition of to, and, with a ' behind it, to the next one, in transactions with
 //	           the group's offsets, of which it aborts one in five; "copied COUNT" for each that was committed, "fenced" and "end" when another took the transactional id
 //	stderr     the client's own log; a line with "fatal" is a failure
 //

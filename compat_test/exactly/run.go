@@ -55,7 +55,11 @@ func (c *copier) topic() string { return "copy-" + c.client.Name }
 
 func (c *copier) start(addrs []string, id int) error {
 	c.started++
-	j, err := c.client.Start(c.dir, map[string]string{"mode": "copy", "bootstrap": strings.Join(addrs, ","), "topic": source, "to": c.topic(), "group": c.topic(),
+	protocol := "classic"
+	if c.client.Name == "java-4.1.1" {
+		protocol = "consumer" // KIP-848
+	}
+	j, err := c.client.Start(c.dir, map[string]string{"mode": "copy", "protocol": protocol, "bootstrap": strings.Join(addrs, ","), "topic": source, "to": c.topic(), "group": c.topic(),
 		"txnid": fmt.Sprint(c.topic(), "-", id), "partitions": fmt.Sprint(partitions), "member": fmt.Sprint(c.started)})
 	if err == nil {
 		c.living[id] = append(c.living[id], j)
@@ -85,7 +89,8 @@ func run(ctx context.Context, dir string, o options, say func(string)) error {
 	rnd := rand.New(rand.NewPCG(o.seed, 3))
 	c, err := cluster.Start(ctx, dir, cluster.Options{Targets: slices.Repeat([]harness.Target{harness.Gokafka}, 3), Props: map[string]string{
 		"transaction.state.log.replication.factor": "3", "transaction.state.log.min.isr": "2", "transaction.state.log.num.partitions": "6",
-		"offsets.topic.replication.factor": "3", "offsets.topic.num.partitions": "6"}})
+		"offsets.topic.replication.factor": "3", "offsets.topic.num.partitions": "6",
+		"group.consumer.session.timeout.ms": "10000", "group.consumer.min.session.timeout.ms": "10000", "group.consumer.heartbeat.interval.ms": "500", "group.consumer.min.heartbeat.interval.ms": "500"}})
 	if err != nil {
 		return err
 	}

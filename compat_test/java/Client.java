@@ -225,8 +225,12 @@ public class Client {
         p.put("auto.offset.reset", "earliest");
         p.put("isolation.level", "read_committed");
         p.put("reconnect.backoff.max.ms", "500");
-        p.put("session.timeout.ms", "10000");
-        p.put("heartbeat.interval.ms", "500");
+        if (OPT.get("protocol").equals("consumer")) {
+            p.put("group.protocol", "consumer");
+        } else {
+            p.put("session.timeout.ms", "10000");
+            p.put("heartbeat.interval.ms", "500");
+        }
         p.put("max.poll.records", "50");
         KafkaConsumer<String, String> consumer = new KafkaConsumer<>(p, new StringDeserializer(), new StringDeserializer());
         Thread main = Thread.currentThread();
