@@ -299,6 +299,9 @@ func deniedRequests(t *testing.T) []denied {
 			kerr.ClusterAuthorizationFailed, by(question{security.Alter, security.Cluster, clusterName})},
 		{"delete acls", fixed(&kmsg.DeleteACLsRequest{Version: 1, Filters: []kmsg.DeleteACLsRequestFilter{{ResourceType: 2, ResourcePatternType: 3, Operation: 3, PermissionType: 3}}}),
 			kerr.ClusterAuthorizationFailed, by(question{security.Alter, security.Cluster, clusterName})},
+		{"describe scram credentials", fixed(kmsg.NewPtrDescribeUserSCRAMCredentialsRequest()), kerr.ClusterAuthorizationFailed, by(question{security.Describe, security.Cluster, clusterName})},
+		{"alter scram credentials", fixed(&kmsg.AlterUserSCRAMCredentialsRequest{Deletions: []kmsg.AlterUserSCRAMCredentialsRequestDeletion{{Name: "u", Mechanism: 1}}}),
+			kerr.ClusterAuthorizationFailed, by(question{security.Alter, security.Cluster, clusterName})},
 		{"update features", fixed(func() kmsg.Request {
 			q := kmsg.NewPtrUpdateFeaturesRequest()
 			q.Version, q.ValidateOnly = 1, true

@@ -78,6 +78,8 @@ func Table() []Row {
 		{Key: kmsg.AlterPartitionAssignments, Min: 0, Max: 0, Resource: security.Cluster, Operation: security.Alter, Serve: on((*Handlers).AlterPartitionReassignments)},
 		{Key: kmsg.ListPartitionReassignments, Min: 0, Max: 0, Resource: security.Cluster, Operation: security.Describe, Serve: on((*Handlers).ListPartitionReassignments)},
 		{Key: kmsg.OffsetDelete, Min: 0, Max: 0, Resource: security.Group, Operation: security.Delete, Serve: on((*Handlers).OffsetDelete)},
+		{Key: kmsg.DescribeUserSCRAMCredentials, Min: 0, Max: 0, Resource: security.Cluster, Operation: security.Describe, Serve: on((*Handlers).DescribeUserSCRAMCredentials)},
+		{Key: kmsg.AlterUserSCRAMCredentials, Min: 0, Max: 0, Resource: security.Cluster, Operation: security.Alter, Serve: on((*Handlers).AlterUserSCRAMCredentials)},
 		{Key: kmsg.AlterPartition, Min: 0, Max: 3, Resource: security.Cluster, Operation: security.ClusterAction, Serve: on((*Handlers).AlterPartition)},
 		{Key: kmsg.UpdateFeatures, Min: 0, Max: 2, Resource: security.Cluster, Operation: security.Alter, Serve: on((*Handlers).UpdateFeatures)},
 		{Key: kmsg.DescribeCluster, Min: 0, Max: 1, Resource: security.Cluster, Operation: security.Describe, Serve: on((*Handlers).DescribeCluster)},

@@ -20,7 +20,7 @@ func Cases() []Case {
 		produceCases(), produceVersionCases(), oldProduceCases(), sequenceCases(), initProducerIDCases(),
 		fetchCases(), oldFetchCases(), fetchSessionCases(), listOffsetsCases(),
 		createTopicsCases(), createPartitionsCases(), deleteTopicsCases(), deleteRecordsCases(), describeProducersCases(),
-		electLeadersCases(), reassignCases(), alterConfigsCases(), logDirsCases(), groupCases(), txnCases(), securityCases(),
+		electLeadersCases(), reassignCases(), alterConfigsCases(), logDirsCases(), groupCases(), txnCases(), securityCases(), scramCases(),
 		describeClusterCases(), describeConfigsCases(), findCoordinatorCases(),
 		oldSegmentCases(), restartCases(),
 	)
