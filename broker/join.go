@@ -33,6 +33,9 @@ func (b *Broker) join(ctx context.Context, _ Options) error {
 		return err
 	}
 	b.did(b.server.Close)
+	if err := b.readFeatures(); err != nil && b.ctx.Err() == nil { // the first client is to hear of them
+		b.logger.Warn("Features could not be read; trying again", "error", err)
+	}
 	for i := range b.bound {
 		for _, s := range b.bound[i].sockets {
 			b.server.Accept(b.bound[i].Name, s)

@@ -48,14 +48,20 @@ func transactionsThroughFailovers(t *testing.T, level int16) {
 	if _, err := adm.CreateTopic(t.Context(), 6, 3, nil, "t"); err != nil {
 		t.Fatal(err)
 	}
-	cl := c.client(kgo.TransactionalID("tx"), kgo.ProducerLinger(0), kgo.RecordPartitioner(kgo.RoundRobinPartitioner()), kgo.TransactionTimeout(60*time.Second))
+	producer := func() *kgo.Client {
+		return c.client(kgo.TransactionalID("tx"), kgo.ProducerLinger(0), kgo.RecordPartitioner(kgo.RoundRobinPartitioner()), kgo.TransactionTimeout(60*time.Second))
+	}
+	cl := producer()
 	var want []string
 	round := func(i int, commit kgo.TransactionEndTry) {
 		t.Helper()
 		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 		defer cancel()
-		if err := cl.BeginTransaction(); err != nil {
-			t.Fatal(err)
+		if cl.BeginTransaction() != nil { // the client gives up when its coordinator is no broker of the cluster at the moment
+			cl = producer()
+			if err := cl.BeginTransaction(); err != nil {
+				t.Fatal(err)
+			}
 		}
 		var values []string
 		var mu sync.Mutex

@@ -35,6 +35,7 @@ func (s *shard) upgrade(g *group) {
 	image := s.c.o.Image()
 	records := []coordinator.KV{groupTombstone(g.id)}
 	var members []*modernMember
+	claims := map[*modernMember]parts{}
 	for _, m := range g.sorted() {
 		name := m.protocols[0].Name
 		if g.protocol != nil {
@@ -48,8 +49,12 @@ func (s *shard) upgrade(g *group) {
 		n := &modernMember{id: m.id, instance: m.instance, rack: rackOf(&sub), clientID: m.clientID, host: m.host, topics: sortedNames(sub.Topics), rebalanceMs: int32(m.rebalanceTimeout.Milliseconds()),
 			classic: &classicSide{sessionMs: int32(m.sessionTimeout.Milliseconds()), protocols: m.protocols}, epoch: g.generation, previous: g.generation, assigned: assignedOf(m.assignment, image), revoking: parts{}}
 		members = append(members, n)
+		if len(m.assignment) == 0 && !g.is(Stable) {
+			claims[n] = ownedBy(&sub, image)
+		}
 		records = append(records, modernMemberRecord(g.id, n))
 	}
+	admit(members, claims)
 	records = append(records, modernGroupRecord(g.id, g.generation))
 	for _, m := range members {
 		records = append(records, modernTargetRecord(g.id, m.id, m.assigned))
@@ -78,6 +83,48 @@ func (s *shard) upgrade(g *group) {
 			s.modernSession(g, id)
 		}
 		s.account(g)
+	}
+}
+
+// ownedBy is what a member said that it has when it joined last.
+func ownedBy(sub *kmsg.ConsumerMemberMetadata, image *metadata.Image) parts {
+	out := parts{}
+	for _, o := range sub.OwnedPartitions {
+		if topic := image.Topic(o.Topic); topic != nil && len(o.Partitions) > 0 {
+			out[topic.ID] = append(out[topic.ID], o.Partitions...)
+		}
+	}
+	return out.sorted()
+}
+
+// admit lets members have what they claim and nobody was given. In the middle of a rebalance they were given nothing yet, but a cooperative member keeps what it has until it is
+// told otherwise: to others it must not go before (Apache forgets it).
+func admit(members []*modernMember, claims map[*modernMember]parts) {
+	taken := map[metadata.TopicID]map[int32]bool{}
+	take := func(id metadata.TopicID, p int32) bool {
+		if taken[id] == nil {
+			taken[id] = map[int32]bool{}
+		}
+		was := taken[id][p]
+		taken[id][p] = true
+		return !was
+	}
+	for _, m := range members {
+		for id, list := range m.assigned {
+			for _, p := range list {
+				take(id, p)
+			}
+		}
+	}
+	for _, m := range members {
+		for id, list := range claims[m] {
+			for _, p := range list {
+				if take(id, p) {
+					m.assigned.add(id, p)
+				}
+			}
+		}
+		m.assigned = m.assigned.sorted()
 	}
 }
 
