@@ -173,10 +173,8 @@ var duties = []duty{
 	}, done: func(s *simulation) bool { p := s.part(0); return p != nil && p.Leader == 2 }},
 	{name: "config", down: -1, before: created, do: func(ctx context.Context, s *simulation, _ *kadm.Client) error {
 		value := "777"
-		for _, b := range s.up { // the broker that is asked writes it
-			if b != nil {
-				return b.settings.AlterTopic(ctx, dutyTopic, []settings.Op{{Name: "flush.ms", Value: &value}}, false)
-			}
+		for _, b := range s.living() { // the broker that is asked writes it
+			return b.settings.AlterTopic(ctx, dutyTopic, []settings.Op{{Name: "flush.ms", Value: &value}}, false)
 		}
 		return errors.New("no broker is up")
 	}, done: func(s *simulation) bool {

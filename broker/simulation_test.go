@@ -82,8 +82,9 @@ type simulation struct {
 	session *coordination.Session // of who looks on
 	net     *simNet
 	disks   []*vfs.Mem
-	up      []*Broker // nil = down
-	dark    int       // broker that lost power and may still be in an ISR; -1 = none
+	up      []*Broker  // nil = down
+	upMu    sync.Mutex // of up, for those who look from other goroutines: living
+	dark    int        // broker that lost power and may still be in an ISR; -1 = none
 	steps   []string
 
 	stop chan struct{}
@@ -169,13 +170,29 @@ func (s *simulation) start(id int) {
 	if err != nil {
 		s.t.Fatalf("seed %d, broker %d: %v; %v", s.seed, id, err, s.steps)
 	}
+	s.upMu.Lock()
 	s.up[id] = b
+	s.upMu.Unlock()
+}
+
+// living are the brokers that run.
+func (s *simulation) living() (list []*Broker) {
+	s.upMu.Lock()
+	defer s.upMu.Unlock()
+	for _, b := range s.up {
+		if b != nil {
+			list = append(list, b)
+		}
+	}
+	return list
 }
 
 // kill ends a broker as kill -9 does: what it wrote is there, nothing says good-bye, its ZooKeeper session stands.
 func (s *simulation) kill(id int) {
 	b := s.up[id]
+	s.upMu.Lock()
 	s.up[id] = nil
+	s.upMu.Unlock()
 	s.net.setDown(simHostOf(id), true)
 	b.kill()
 }
