@@ -2,17 +2,14 @@ package compat_test
 
 import (
 	"context"
-	"fmt"
-	"slices"
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"gokafka/compat_test/harness"
 	"gokafka/compat_test/history"
+	"gokafka/compat_test/topic"
 	"gokafka/compat_test/wire"
 )
 
@@ -49,76 +46,20 @@ func dial(t *testing.T, addr string) *wire.Conn {
 }
 
 // createTopic makes a topic of one replica and waits until its partitions can be used.
-func createTopic(t *testing.T, addr, topic string, partitions int32) {
+func createTopic(t *testing.T, addr, name string, partitions int32) {
 	t.Helper()
-	c := dial(t, addr)
-	req := kmsg.NewPtrCreateTopicsRequest()
-	req.TimeoutMillis = 30000
-	rt := kmsg.NewCreateTopicsRequestTopic()
-	rt.Topic, rt.NumPartitions, rt.ReplicationFactor = topic, partitions, 1
-	req.Topics = append(req.Topics, rt)
-	resp, err := c.Ask(req, 5)
-	skips.Need(t, err)
-	if err := kerr.ErrorForCode(resp.(*kmsg.CreateTopicsResponse).Topics[0].ErrorCode); err != nil {
-		t.Fatalf("create %s: %v", topic, err)
-	}
-	waitTopic(t, addr, topic, partitions)
+	skips.Need(t, topic.Create(context.Background(), addr, name, partitions))
 }
 
 // waitTopic waits until Metadata shows every partition with a leader and each answers ListOffsets.
-func waitTopic(t *testing.T, addr, topic string, partitions int32) {
+func waitTopic(t *testing.T, addr, name string, partitions int32) {
 	t.Helper()
-	c := dial(t, addr)
-	var last error
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		if last = topicReady(c, topic, partitions); last == nil {
-			return
-		}
-	}
-	t.Fatalf("topic %s: %v", topic, last)
-}
-
-func topicReady(c *wire.Conn, topic string, partitions int32) error {
-	req := kmsg.NewPtrMetadataRequest()
-	mt := kmsg.NewMetadataRequestTopic()
-	mt.Topic = kmsg.StringPtr(topic)
-	req.Topics = append(req.Topics, mt)
-	resp, err := c.Ask(req, 5)
-	if err != nil {
-		return err
-	}
-	m := resp.(*kmsg.MetadataResponse).Topics[0]
-	if m.ErrorCode != 0 || len(m.Partitions) != int(partitions) {
-		return fmt.Errorf("metadata: error %d, %d partitions", m.ErrorCode, len(m.Partitions))
-	}
-	_, err = endOffsets(c, topic, partitions)
-	return err
+	skips.Need(t, topic.Await(dial(t, addr), name, partitions))
 }
 
 // endOffsets are the high watermarks of a topic.
-func endOffsets(c *wire.Conn, topic string, partitions int32) ([]int64, error) {
-	req := kmsg.NewPtrListOffsetsRequest()
-	req.ReplicaID = -1
-	rt := kmsg.NewListOffsetsRequestTopic()
-	rt.Topic = topic
-	for p := range partitions {
-		rp := kmsg.NewListOffsetsRequestTopicPartition()
-		rp.Partition, rp.Timestamp = p, -1
-		rt.Partitions = append(rt.Partitions, rp)
-	}
-	req.Topics = append(req.Topics, rt)
-	resp, err := c.Ask(req, 5)
-	if err != nil {
-		return nil, err
-	}
-	ends := make([]int64, partitions)
-	for _, p := range resp.(*kmsg.ListOffsetsResponse).Topics[0].Partitions {
-		if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
-			return nil, fmt.Errorf("%s-%d: %w", topic, p.Partition, err)
-		}
-		ends[p.Partition] = p.Offset
-	}
-	return ends, nil
+func endOffsets(c *wire.Conn, name string, partitions int32) ([]int64, error) {
+	return topic.Ends(c, name, partitions)
 }
 
 // readAll reads a topic from its start to the given ends with franz-go and no group: the reader that is independent of
@@ -160,7 +101,7 @@ func readAll(t *testing.T, addr, topic string, ends []int64) []history.Record {
 // serves says whether the broker advertises an API key.
 func serves(t *testing.T, addr string, key int16) bool {
 	t.Helper()
-	resp, err := dial(t, addr).Ask(kmsg.NewPtrApiVersionsRequest(), 0)
+	ok, err := topic.Served(dial(t, addr), key)
 	skips.Need(t, err)
-	return slices.ContainsFunc(resp.(*kmsg.ApiVersionsResponse).ApiKeys, func(k kmsg.ApiVersionsResponseApiKey) bool { return k.ApiKey == key })
+	return ok
 }

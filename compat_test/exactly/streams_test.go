@@ -110,6 +110,15 @@ func TestStreamsCount(t *testing.T) {
 			t.Fatalf("%d of %d counts\n%s\n%s", n, total, processes[0].Tail(3000), processes[1].Tail(3000))
 		}
 	}
+	stopping, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for _, p := range processes {
+		_ = p.Terminate(stopping) // a JVM's status is that of its signal
+	}
+	counts, _ = committedCounts(ctx, t, c) // with what came late
+	if done["broker killed"] == 0 || done["process killed"] == 0 {
+		t.Errorf("only %v", done)
+	}
 	for key, n := range sent {
 		want := make([]string, n)
 		for i := range want {

@@ -13,7 +13,7 @@ var masks = []struct {
 }{
 	{regexp.MustCompile(`127\.0\.0\.1:\d+ +\(\d\) +`), "ADDR (ID) "}, // a coordinator
 	{regexp.MustCompile(`127\.0\.0\.1:\d+`), "ADDR"},
-	{regexp.MustCompile(`17[1-9]\d{10}`), "TIME"},                                         // of now, unlike those in the script's records
+	{regexp.MustCompile(`(17[1-9]|1[89]\d)\d{10}`), "TIME"},                               // of now, unlike those in the script's records
 	{regexp.MustCompile(`(TIME\s+|1700000000000\t)(\d{7}|\d{1,6} {15,20}\t)`), "${1}AGE"}, // of a transaction, in minutes or in a column of ms
 	{regexp.MustCompile(`TopicId: [\w-]{22}`), "TopicId: ID"},
 	{regexp.MustCompile(`/[^\s",=]*/\d/(data|d\d)`), "DIR/$1"}, // a broker's log directory

@@ -1,4 +1,4 @@
-package compat_test
+package groupruns
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 
 	"gokafka/compat_test/clients"
 	"gokafka/compat_test/harness"
+	"gokafka/compat_test/topic"
 )
 
 var (
@@ -91,7 +92,7 @@ func TestGroupChurn(t *testing.T) {
 	}
 	ends := map[string][]int64{}
 	for _, r := range runs {
-		e, err := endOffsets(dial(t, b.Addr()), r.name, groupPartitions)
+		e, err := topic.Ends(dial(t, b.Addr()), r.name, groupPartitions)
 		skips.Need(t, err)
 		ends[r.name] = e
 	}

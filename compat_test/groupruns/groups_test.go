@@ -1,4 +1,4 @@
-package compat_test
+package groupruns
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"gokafka/compat_test/clients"
 	"gokafka/compat_test/harness"
 	"gokafka/compat_test/history"
+	"gokafka/compat_test/topic"
 )
 
 const groupPartitions = 4
@@ -89,7 +90,7 @@ func TestGroupsThroughFailures(t *testing.T) {
 	stop()
 	ends := map[string][]int64{}
 	for _, r := range runs {
-		e, err := endOffsets(dial(t, b.Addr()), r.name, groupPartitions)
+		e, err := topic.Ends(dial(t, b.Addr()), r.name, groupPartitions)
 		skips.Need(t, err)
 		ends[r.name] = e
 	}
@@ -167,7 +168,7 @@ func TestGroupsChangeProtocol(t *testing.T) {
 	await(t, runs, "the classic member is alone", func(r *groupRun) bool { return did(r.members[2], left) })
 	stop()
 	for _, r := range runs {
-		ends, err := endOffsets(dial(t, b.Addr()), r.name, groupPartitions)
+		ends, err := topic.Ends(dial(t, b.Addr()), r.name, groupPartitions)
 		skips.Need(t, err)
 		await(t, []*groupRun{r}, "the last member processes all", func(r *groupRun) bool { return r.processed(ends) })
 		q := kmsg.NewPtrListGroupsRequest()

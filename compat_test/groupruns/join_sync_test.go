@@ -1,4 +1,4 @@
-package compat_test
+package groupruns
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 
 	"gokafka/compat_test/clients"
 	"gokafka/compat_test/harness"
+	"gokafka/compat_test/topic"
 	"gokafka/compat_test/wire"
 )
 
@@ -81,7 +82,7 @@ func TestCoordinatorDiesBetweenJoinAndSync(t *testing.T) {
 	stop()
 	ends := map[string][]int64{}
 	for _, r := range runs {
-		e, err := endOffsets(dial(t, b.Addr()), r.name, groupPartitions)
+		e, err := topic.Ends(dial(t, b.Addr()), r.name, groupPartitions)
 		skips.Need(t, err)
 		ends[r.name] = e
 	}
